@@ -1,0 +1,25 @@
+"""hebbax meta-learns learning rules: an outer loop finds how synapses should change.
+
+The public names; every one is documented where it is defined.
+"""
+
+from hebbax import data as data
+from hebbax import losses as losses
+from hebbax import tasks as tasks
+from hebbax import zoo as zoo
+from hebbax._version import __version__ as __version__
+from hebbax.meta import methods as methods
+from hebbax.meta import objectives as objectives
+from hebbax.meta.evaluation import Curves as Curves
+from hebbax.meta.evaluation import evaluate as evaluate
+from hebbax.meta.trainer import Result as Result
+from hebbax.meta.trainer import meta_train as meta_train
+from hebbax.meta.tuning import best_backprop as best_backprop
+from hebbax.meta.unrolling import unroll as unroll
+from hebbax.rule_file import RuleFileError as RuleFileError
+from hebbax.rule_file import load_rule as load_rule
+from hebbax.rule_file import save_rule as save_rule
+from hebbax.rules import AbstractRule as AbstractRule
+from hebbax.rules import Backprop as Backprop
+from hebbax.rules import Blur as Blur
+from hebbax.rules import Hebbian as Hebbian

@@ -1,0 +1,11 @@
+"""Where arrays come from: real data sets, image preparation and toy functions.
+
+`load` returns plain numpy arrays; `hebbax.tasks` turns them into task families.
+"""
+
+from hebbax.data._dataset import Dataset as Dataset
+from hebbax.data._find import DatasetInfo as DatasetInfo
+from hebbax.data._find import available as available
+from hebbax.data._find import fetch as fetch
+from hebbax.data._load import load as load
+from hebbax.data._sources import names as names

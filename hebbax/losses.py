@@ -1,0 +1,24 @@
+"""How predictions are judged against one-hot labels."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+Predictions = Float[Array, "*batch out"]
+
+
+def cross_entropy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
+    """Return the mean cross-entropy in nats: softmax, or sigmoid where there is one output."""
+    if y.shape[-1] == 1:
+        return jnp.mean(optax.sigmoid_binary_cross_entropy(prediction, y))
+    return jnp.mean(-jnp.sum(y * jax.nn.log_softmax(prediction), axis=-1))
+
+
+def accuracy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
+    """Return the share of right answers in [0, 1]: the largest output, or the sign of one."""
+    if y.shape[-1] == 1:
+        right = (prediction > 0) == (y > 0.5)
+    else:
+        right = jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1)
+    return jnp.mean(right.astype(prediction.dtype))

@@ -1,0 +1,1 @@
+"""How rules are learned: unrolls, meta-objectives, methods, the outer loop."""

@@ -1,0 +1,58 @@
+"""Checkpoints: whole or not at all, the last few kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import PyTree
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from hebbax._files import write_whole
+from hebbax._trees import from_arrays, to_arrays
+
+KEPT = 3
+
+
+class CheckpointError(ValueError):
+    """A run directory that cannot be gone on with; the message says why."""
+
+
+def _paths(directory: Path) -> list[Path]:
+    return sorted((directory / "checkpoints").glob("step-*.safetensors"))
+
+
+def save(directory: Path, step: int, state: PyTree, about: dict[str, Any]) -> None:
+    """Write the checkpoint of `step` and remove all but the last `KEPT`."""
+    arrays = to_arrays(state)
+    metadata = {"step": str(step), "about": json.dumps(about)}
+    path = directory / "checkpoints" / f"step-{step:010d}.safetensors"
+    write_whole(path, lambda p: save_file(arrays, p, metadata=metadata))
+    for old in _paths(directory)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def load(directory: Path, skeleton: PyTree) -> tuple[int, PyTree, dict[str, Any]] | None:
+    """Return step, state and the JSON kept beside it of the newest readable checkpoint, or None.
+
+    A checkpoint cut short is passed over for the one before it.
+
+    **Raises:** `CheckpointError` if the folder holds checkpoints and none can be read.
+    """
+    paths = _paths(directory)
+    problems = []
+    for path in reversed(paths):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            state = from_arrays(skeleton, arrays)
+            return int(metadata["step"]), state, json.loads(metadata["about"])
+        except (SafetensorError, KeyError, ValueError) as error:
+            problems.append(f"{path.name}: {error}")
+    if paths:
+        raise CheckpointError(
+            f"none of the checkpoints in {directory / 'checkpoints'} can be read "
+            f"({'; '.join(problems)}); give another directory or remove them."
+        )
+    return None

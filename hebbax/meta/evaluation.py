@@ -1,0 +1,134 @@
+"""`evaluate`: train networks with a rule and watch them on a whole test set."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from hebbax.losses import accuracy, cross_entropy
+from hebbax.rules import AbstractRule
+from hebbax.tasks import AbstractFamily
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """Learning curves, each row a network of its own.
+
+    **Fields:**
+
+    - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
+    - `accuracy` `[seeds, points]`: share of the test set that is right, in [0, 1].
+    - `loss` `[seeds, points]`: cross-entropy on the test set, in nats.
+    """
+
+    steps: np.ndarray
+    accuracy: np.ndarray
+    loss: np.ndarray
+
+    def after(self, steps: int) -> np.ndarray:
+        """Return the accuracy `[seeds]` after `steps` updates."""
+        return self.accuracy[:, self.steps.tolist().index(steps)]
+
+
+def evaluate(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    *,
+    hidden: Sequence[int] = (64,),
+    steps: int = 100,
+    batch: int = 128,
+    seeds: int = 8,
+    key: PRNGKeyArray | None = None,
+    at: Sequence[int] | None = None,
+    test_batch: int = 1000,
+) -> Curves:
+    """Train `seeds` fresh networks and judge each on the whole test set after every update.
+
+    **Arguments:**
+
+    - `hidden`: units of the hidden layers.
+    - `steps`, `batch`: updates, and examples in each.
+    - `seeds`: networks, each with its own synapses, batches and, where the family has several,
+      task; they share `key` (by default that of seed 0) with every other rule, so that two rules
+      meet the same batches.
+    - `at`: judge only after these numbers of updates, which is faster.
+    - `test_batch`: the test set is passed in pieces of this many examples, in order; it matters
+      only to rules whose predictions depend on the batch.
+
+    **Returns:** `Curves`.
+
+    **Raises:** `ValueError` for settings out of range.
+    """
+    for name, value in {"steps": steps, "batch": batch, "seeds": seeds}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}.")
+    points = sorted(set(range(1, steps + 1) if at is None else at))
+    if not points or points[0] < 1 or points[-1] > steps:
+        raise ValueError(f"at must hold numbers of updates from 1 to {steps}; got {at}.")
+    flags = np.zeros(steps, bool)
+    flags[np.asarray(points) - 1] = True
+    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    right, loss = _evaluate(
+        rule, theta, family, tuple(hidden), batch, test_batch, keys, jnp.asarray(flags)
+    )
+    chosen = np.asarray(points) - 1
+    return Curves(np.asarray(points), np.asarray(right).T[:, chosen], np.asarray(loss).T[:, chosen])
+
+
+@eqx.filter_jit
+def _evaluate(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    hidden: tuple[int, ...],
+    batch: int,
+    test_batch: int,
+    keys: PRNGKeyArray,
+    flags: Bool[Array, " steps"],
+) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
+    sizes = (family.inputs, *hidden, family.outputs)
+
+    def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
+        k_task, k_net, k_data = jax.random.split(key, 3)
+        return rule.init_network(theta, k_net, sizes), k_task, k_data
+
+    def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
+        x, y = family.draw(k_task).stream(key, 1, batch)
+        return rule.update(theta, net, x[0], y[0])[0]
+
+    def judge(net: Any, k_task: PRNGKeyArray) -> tuple[Array, Array]:
+        x, y = family.draw(k_task).test_set()
+
+        def piece(x: Array, y: Array) -> Float[Array, "2"]:
+            prediction = rule.predict(theta, net, x)
+            return len(x) * jnp.stack([accuracy(prediction, y), cross_entropy(prediction, y)])
+
+        whole = len(x) // test_batch * test_batch
+        total = jnp.zeros(2)
+        if whole:
+            pieces = jax.tree.map(lambda a: a[:whole].reshape(-1, test_batch, a.shape[1]), (x, y))
+            total = total + jnp.sum(jax.lax.map(lambda p: piece(*p), pieces), axis=0)
+        if len(x) > whole:
+            total = total + piece(x[whole:], y[whole:])
+        return total[0] / len(x), total[1] / len(x)
+
+    nets, k_tasks, k_data = jax.vmap(begin)(keys)
+
+    def body(nets: Any, step: Any) -> tuple[Any, tuple[Array, Array]]:
+        index, flag = step
+        data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
+        nets = jax.vmap(learn)(nets, k_tasks, data)
+        nothing = (jnp.full(len(keys), jnp.nan), jnp.full(len(keys), jnp.nan))
+        # Outside the vmap, so that what is not asked for is not computed.
+        return nets, jax.lax.cond(
+            flag, lambda: jax.vmap(judge)(nets, k_tasks), lambda: nothing
+        )
+
+    _, curves = jax.lax.scan(body, nets, (jnp.arange(len(flags)), flags))
+    return curves

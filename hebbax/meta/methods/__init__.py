@@ -1,0 +1,3 @@
+"""How θ is found: interchangeable meta-optimisation methods."""
+
+from hebbax.meta.methods.gradient import Gradient as Gradient

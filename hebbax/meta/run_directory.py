@@ -1,0 +1,51 @@
+"""The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `rule.safetensors`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hebbax._files import write_whole
+from hebbax.meta.checkpoint import CheckpointError
+
+
+class RunDirectory:
+    """Opens a run's folder, making it or checking that it holds the same run.
+
+    **Raises:** `CheckpointError` if it holds a run with another configuration, naming the first
+    setting that differs; `OSError` if it cannot be written.
+    """
+
+    def __init__(self, directory: str | Path, config: dict[str, Any]):
+        self.path = Path(directory)
+        config = json.loads(json.dumps(config))
+        file = self.path / "config.json"
+        if file.exists():
+            found = json.loads(file.read_text())
+            for name in sorted({*found, *config}):
+                if found.get(name) != config.get(name):
+                    raise CheckpointError(
+                        f"{self.path} holds a run with {name} = {found.get(name)!r}, this one has "
+                        f"{config.get(name)!r}; give another directory, or the same settings to "
+                        f"go on with that run."
+                    )
+        else:
+            text = json.dumps(config, indent=2)
+            write_whole(file, lambda p: p.write_text(text + "\n"))
+
+    def forget_after(self, step: int) -> None:
+        """Drop logged lines after `step`, which a resumed run will write again."""
+        file = self.path / "metrics.jsonl"
+        if file.exists():
+            lines = [*map(json.loads, _whole_lines(file.read_text()))]
+            kept = "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step)
+            write_whole(file, lambda p: p.write_text(kept))
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append one line to `metrics.jsonl`."""
+        with open(self.path / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Return the lines of `text` that end, as a killed process may have left half of one."""
+    return text.split("\n")[:-1]

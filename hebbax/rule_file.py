@@ -1,0 +1,116 @@
+"""Rule files: one `.safetensors` with θ, the rule's hyper-parameters and its card."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from hebbax import rules
+from hebbax._files import write_whole
+from hebbax._trees import from_arrays, to_arrays
+from hebbax.rules import AbstractRule
+
+FORMAT = 1
+FAMILIES: dict[str, type[AbstractRule]] = {
+    cls.__name__: cls for cls in (rules.Blur, rules.Backprop, rules.Hebbian)
+}
+
+
+class RuleFileError(ValueError):
+    """A rule file that cannot be read; the message says which and why."""
+
+
+def hyperparameters(rule: AbstractRule) -> dict[str, Any]:
+    """Return the fields of `rule` by name."""
+    return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+
+
+def save_rule(
+    path: str | os.PathLike[str],
+    rule: AbstractRule,
+    theta: PyTree,
+    card: dict[str, Any] | None = None,
+) -> None:
+    """Write a rule file, whole or not at all.
+
+    **Arguments:**
+
+    - `path`: ends in `.safetensors`.
+    - `rule`, `theta`: what to write. Hyper-parameters must be plain values.
+    - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
+
+    **Raises:** `ValueError` for a rule of no known family, or whose hyper-parameters or card
+    cannot be written as JSON; `OSError` where the folder cannot be written.
+    """
+    family = type(rule).__name__
+    if FAMILIES.get(family) is not type(rule):
+        raise ValueError(
+            f"a rule file holds a rule of one of the families {', '.join(FAMILIES)}; got {family}."
+        )
+    try:
+        described = json.dumps(hyperparameters(rule))
+        written_card = json.dumps(card or {})
+    except TypeError as error:
+        raise ValueError(f"{family} cannot be written to a rule file: {error}.") from error
+    metadata = {
+        "hebbax_format": str(FORMAT),
+        "family": family,
+        "hyperparameters": described,
+        "card": written_card,
+    }
+    arrays = to_arrays(theta)
+    write_whole(Path(path), lambda p: save_file(arrays, p, metadata=metadata))
+
+
+def read_rule_file(
+    path: str | os.PathLike[str],
+) -> tuple[AbstractRule, PyTree, dict[str, Any]]:
+    """Return the rule, its θ and its card.
+
+    **Raises:** `FileNotFoundError`, or `RuleFileError` for a file that is truncated, not
+    safetensors, of another program, of a newer format, of an unknown family, or whose arrays do
+    not fit the rule it describes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no rule file {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays: dict[str, np.ndarray] = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise RuleFileError(f"{path} is truncated or not a safetensors file ({error}).") from error
+    if "hebbax_format" not in metadata:
+        raise RuleFileError(f"{path} is a safetensors file of another program, not a rule file.")
+    if int(metadata["hebbax_format"]) > FORMAT:
+        raise RuleFileError(
+            f"{path} has the rule-file format {metadata['hebbax_format']}; this version of hebbax "
+            f"reads formats up to {FORMAT}: install a newer one."
+        )
+    family = metadata["family"]
+    if family not in FAMILIES:
+        raise RuleFileError(
+            f"{path} holds a rule of the family {family!r}; this version of hebbax knows "
+            f"{', '.join(FAMILIES)}."
+        )
+    try:
+        rule = FAMILIES[family](**json.loads(metadata["hyperparameters"]))
+        skeleton = jax.eval_shape(rule.init, jax.random.key(0))
+        theta = from_arrays(skeleton, arrays)
+        card = json.loads(metadata["card"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RuleFileError(f"{path} does not fit the {family} it describes: {error}.") from error
+    return rule, theta, card
+
+
+def load_rule(path: str | os.PathLike[str]) -> tuple[AbstractRule, PyTree]:
+    """Return the rule and θ of a rule file; see `read_rule_file` for the errors."""
+    rule, theta, _ = read_rule_file(path)
+    return rule, theta

@@ -1,0 +1,77 @@
+"""What every learning rule is: four pure functions of explicit arguments."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+
+class AbstractRule(eqx.Module):
+    """A family of learning rules.
+
+    An instance holds hyper-parameters only, so it is hashable and has no array leaves. The
+    meta-parameters θ (what the outer loop learns) and the network state φ (what the inner loop
+    changes) are pytrees that go in and come out. No method is jitted: the caller decides.
+    """
+
+    @abstractmethod
+    def init(self, key: PRNGKeyArray) -> PyTree:
+        """Draw fresh meta-parameters θ."""
+
+    @abstractmethod
+    def init_network(self, theta: PyTree, key: PRNGKeyArray, sizes: Sequence[int]) -> PyTree:
+        """Draw a fresh network state φ.
+
+        `sizes` counts the units of each layer, input first: `(100, 64, 10)`.
+        """
+
+    @abstractmethod
+    def update(
+        self,
+        theta: PyTree,
+        net: PyTree,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> tuple[PyTree, Float[Array, "batch out"]]:
+        """Apply the rule to one batch.
+
+        `y` is one-hot in {0, 1}, or None where there is no label. Returns the changed network
+        and what it predicted *before* the change.
+        """
+
+    @abstractmethod
+    def predict(
+        self, theta: PyTree, net: PyTree, x: Float[Array, "batch in"]
+    ) -> Float[Array, "batch out"]:
+        """Return what the network says of `x`: logits, or features where there are no labels."""
+
+
+def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return `sizes` as a tuple of ints.
+
+    **Raises:** `ValueError` if there are fewer than two layers or a layer has no unit.
+    """
+    sizes = tuple(int(size) for size in sizes)
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise ValueError(
+            f"sizes must hold at least two positive layer sizes, input first and output last; "
+            f"got {sizes}."
+        )
+    return sizes
+
+
+def check_batch(x: Any, y: Any, sizes: tuple[int, int]) -> None:
+    """Raise `ValueError` unless `x` is [batch, in], `y` [batch, out] or None, as `sizes` says."""
+    inputs, outputs = sizes
+    if x.ndim != 2 or x.shape[1] != inputs:
+        raise ValueError(
+            f"x must have the shape [batch, {inputs}] that this network was made for; "
+            f"got {list(x.shape)}."
+        )
+    if y is not None and y.shape != (x.shape[0], outputs):
+        raise ValueError(
+            f"y must be one-hot with the shape [{x.shape[0]}, {outputs}], one row for each row "
+            f"of x and one column for each output; got {list(y.shape)}."
+        )

@@ -1,0 +1,139 @@
+"""`Backprop`: gradient descent on the cross-entropy, the learner to be compared with."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from hebbax._errors import check_choice
+from hebbax.losses import cross_entropy
+from hebbax.rules import activations
+from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+
+OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
+    "sgd": optax.sgd,
+    "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
+    "adam": optax.adam,
+}
+
+
+class LearningRate(eqx.Module):
+    """Meta-parameters of a learner with one knob: `learning_rate`, a positive scalar."""
+
+    learning_rate: Float[Array, ""]
+
+
+class Perceptron(eqx.Module):
+    """A fully connected network: `weights` `[in, out]` and `biases` `[out]`, input side first."""
+
+    weights: tuple[Float[Array, "_ _"], ...]
+    biases: tuple[Float[Array, " _"], ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, input first."""
+        return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
+
+    def __call__(
+        self, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
+    ) -> list[Float[Array, "batch _"]]:
+        """Return the activity of every layer but the input; the last one is linear."""
+        layers = []
+        for index, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = x @ w + b[None]
+            if index < len(self.weights) - 1:
+                x = activation(x)
+            layers.append(x)
+        return layers
+
+
+def draw_perceptron(key: PRNGKeyArray, sizes: Sequence[int]) -> Perceptron:
+    """Draw weights of variance one over the number of senders; biases are zero."""
+    sizes = check_sizes(sizes)
+    weights = tuple(
+        jax.random.normal(jax.random.fold_in(key, index), shape) / jnp.sqrt(shape[0])
+        for index, shape in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+    )
+    return Perceptron(weights, tuple(jnp.zeros(size) for size in sizes[1:]))
+
+
+class BackpropState(eqx.Module):
+    """Network state of `Backprop`: the perceptron and the optimiser's state."""
+
+    network: Perceptron
+    optimizer: PyTree
+
+
+class Backprop(AbstractRule):
+    """Backpropagation of the mean cross-entropy with an optax optimiser.
+
+    **Arguments:**
+
+    - `optimizer`: `sgd`, `momentum` (0.9), `adam`, or a function from a learning rate to an
+      `optax.GradientTransformation`.
+    - `learning_rate`: what `init` puts into θ.
+    - `activation`: of the hidden layers; see `activations.NAMES`, the plain ones.
+    """
+
+    optimizer: str | Callable[[Any], optax.GradientTransformation] = eqx.field(
+        static=True, default="adam"
+    )
+    learning_rate: float = eqx.field(static=True, default=1e-2)
+    activation: str = eqx.field(static=True, default="tanh")
+
+    def __check_init__(self) -> None:
+        """Refuse unknown options by name."""
+        if isinstance(self.optimizer, str):
+            check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        activations.plain(self.activation)
+
+    def _transformation(self, theta: LearningRate) -> optax.GradientTransformation:
+        make = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer
+        return make(theta.learning_rate)
+
+    def init(self, key: PRNGKeyArray) -> LearningRate:
+        """Return the learning rate as θ."""
+        return LearningRate(jnp.asarray(self.learning_rate))
+
+    def init_network(
+        self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]
+    ) -> BackpropState:
+        """Draw a perceptron of `sizes` units, input first."""
+        network = draw_perceptron(key, sizes)
+        return BackpropState(network, self._transformation(theta).init(network))
+
+    def _logits(self, network: Perceptron, x: Float[Array, "batch in"]) -> Float[Array, "batch _"]:
+        return network(x, activations.plain(self.activation))[-1]
+
+    def update(
+        self,
+        theta: LearningRate,
+        net: BackpropState,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> tuple[BackpropState, Float[Array, "batch out"]]:
+        """Take one optimiser step; without labels nothing changes."""
+        sizes = net.network.sizes
+        check_batch(x, y, (sizes[0], sizes[-1]))
+        if y is None:
+            return net, self._logits(net.network, x)
+
+        def loss(network: Perceptron) -> tuple[Array, Array]:
+            logits = self._logits(network, x)
+            return cross_entropy(logits, y), logits
+
+        gradient, logits = jax.grad(loss, has_aux=True)(net.network)
+        updates, state = self._transformation(theta).update(gradient, net.optimizer, net.network)
+        return BackpropState(optax.apply_updates(net.network, updates), state), logits
+
+    def predict(
+        self, theta: LearningRate, net: BackpropState, x: Float[Array, "batch in"]
+    ) -> Float[Array, "batch out"]:
+        """Return the logits."""
+        sizes = net.network.sizes
+        check_batch(x, None, (sizes[0], sizes[-1]))
+        return self._logits(net.network, x)

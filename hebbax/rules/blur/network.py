@@ -1,0 +1,83 @@
+"""The network state φ of BLUR: synapses, nothing else."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Synapses(eqx.Module):
+    """The synapses between two neighbouring layers.
+
+    The leading axis counts synapse states: `k`, or 1 where one state serves all.
+
+    **Fields:**
+
+    - `weight` `[s, lower, upper]`: read by the forward pass.
+    - `bias` `[s, upper]`: from a unit whose states are all 1; None without biases.
+    - `backward` `[s, upper, lower]`: read by the backward pass. None where the backward pass
+      reads the transposed `weight`, and below the first hidden layer, where nothing reads it.
+    """
+
+    weight: Float[Array, "s lower upper"]
+    bias: Float[Array, "s upper"] | None
+    backward: Float[Array, "s upper lower"] | None
+
+
+class Network(eqx.Module):
+    """All synapses of a fully connected network, input side first."""
+
+    layers: tuple[Synapses, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, input first."""
+        first, *rest = (layer.weight.shape[-2:] for layer in self.layers)
+        return (first[0], first[1], *(shape[1] for shape in rest))
+
+
+def draw(
+    key: PRNGKeyArray,
+    sizes: Sequence[int],
+    states: int,
+    *,
+    bias: bool,
+    tied: bool,
+    copied: bool,
+    uniform: bool,
+    fan_in: bool,
+) -> Network:
+    """Draw synapses of unit scale.
+
+    `tied`: no backward synapses of their own. `copied`: backward synapses that start as the
+    transposed forward ones. `uniform`: on [−1, 1], as in the authors' program, else standard
+    normal. `fan_in`: divided by the square root of the number of senders.
+    """
+    layers = []
+    for index, (lower, upper) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        k_weight, k_bias, k_backward = jax.random.split(jax.random.fold_in(key, index), 3)
+
+        def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: int) -> Float[Array, "..."]:
+            scale = 1 / math.sqrt(senders) if fan_in else 1.0
+            if uniform:
+                return jax.random.uniform(k, shape, minval=-scale, maxval=scale)
+            return scale * jax.random.normal(k, shape)
+
+        weight = sample(k_weight, (states, lower, upper), lower)
+        if index == 0 or tied:
+            backward = None
+        elif copied:
+            backward = jnp.swapaxes(weight, 1, 2)
+        else:
+            backward = sample(k_backward, (states, upper, lower), upper)
+        layers.append(
+            Synapses(
+                weight,
+                sample(k_bias, (states, upper), lower) if bias else None,
+                backward,
+            )
+        )
+    return Network(tuple(layers))

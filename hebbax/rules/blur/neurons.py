@@ -1,0 +1,83 @@
+"""Equations 5 and 6 of BLUR: how neurons change, forward and backward.
+
+Layers are `[k, batch, units]`, states first, so that every product with synapses is a plain
+batch of matrix products.
+"""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+States = Float[Array, "k batch units"]
+Normalization = Literal["batch", "units", "batch_and_units"]
+BackwardUpdate = Literal["additive", "multiplicative", "multiplicative_second_state"]
+
+_AXES = {"batch": 1, "units": 2, "batch_and_units": (1, 2)}
+_EPSILON = 1e-5
+# Added under the root, as in the authors' program.
+_NORM_EPSILON = 1e-9
+
+
+def mix(transform: Float[Array, "c d"], states: States) -> Float[Array, "c batch units"]:
+    """Mix the states of every neuron: `out[c] = Σ_d transform[c, d] states[d]`."""
+    return jnp.einsum("cd,dbn->cbn", transform, states)
+
+
+def send(
+    signal: Float[Array, "k batch senders"], weight: Float[Array, "s senders receivers"]
+) -> Float[Array, "k batch receivers"]:
+    """Sum over senders, each state through its own synapse state or all through the only one."""
+    if weight.shape[0] == 1:
+        return jnp.einsum("kbi,ij->kbj", signal, weight[0])
+    return jnp.einsum("kbi,kij->kbj", signal, weight)
+
+
+def send_input(
+    x: Float[Array, "batch in"], gain: Float[Array, " k"], weight: Float[Array, "s in receivers"]
+) -> Float[Array, "k batch receivers"]:
+    """`send` for the input layer, whose states are `[x, 0, …]`: one product serves all states."""
+    if weight.shape[0] == 1:
+        return gain[:, None, None] * (x @ weight[0])[None]
+    return gain[:, None, None] * jnp.einsum("bi,kij->kbj", x, weight)
+
+
+def column_norm(
+    weight: Float[Array, "s senders receivers"], bias: Float[Array, "s receivers"] | None
+) -> Float[Array, "s 1 receivers"]:
+    """Return the Euclidean norm of each receiver's synapses, its bias among them."""
+    square = jnp.sum(weight**2, axis=1, keepdims=True)
+    if bias is not None:
+        square = square + bias[:, None, :] ** 2
+    return jnp.sqrt(square + _NORM_EPSILON)
+
+
+def normalize(
+    u: States, kind: Normalization, mean: Float[Array, " k"], deviation: Float[Array, " k"]
+) -> States:
+    """Bring pre-activations to a learnt mean and deviation per state (BLUR sec. 3.4)."""
+    axis = _AXES[kind]
+    centred = u - jnp.mean(u, axis=axis, keepdims=True)
+    variance = jnp.mean(centred**2, axis=axis, keepdims=True)
+    scale = deviation[:, None, None] / jnp.sqrt(variance + _EPSILON)
+    return mean[:, None, None] + scale * centred
+
+
+def backward_drive(
+    kind: BackwardUpdate,
+    f: Float[Array, ""],
+    eta: Float[Array, ""],
+    old: States,
+    u: States,
+) -> States:
+    """Combine a neuron's forward states with what the backward pass brings, before σ.
+
+    `additive` is eq. 6; `multiplicative` is f·old·u, without η, as in the authors' program;
+    `multiplicative_second_state` multiplies all states but the first, which passes through: with
+    two states the backward pass of eq. 4.
+    """
+    if kind == "additive":
+        return f * old + eta * u
+    if kind == "multiplicative":
+        return f * old * u
+    return f * jnp.concatenate([old[:1], old[1:] * u[1:]])

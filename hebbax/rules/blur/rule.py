@@ -1,0 +1,403 @@
+"""`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hebbax._errors import check_choice
+from hebbax.rules import activations
+from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules.blur import neurons, plasticity
+from hebbax.rules.blur.genome import Genome, Init, transforms
+from hebbax.rules.blur.network import Network, Synapses, draw
+from hebbax.rules.blur.neurons import BackwardUpdate, Normalization
+from hebbax.rules.blur.plasticity import Oja, Saturation
+
+Feedback = Literal["target", "residual", "error"]
+Layer = Float[Array, "k batch _"]
+
+
+class Blur(AbstractRule):
+    """Neurons and synapses with several states and Hebb-like updates in both directions.
+
+    One update resets the neurons, runs the forward pass (eq. 5), puts the feedback on the last
+    layer's second state (zeros in the further ones), runs the backward pass (eq. 6) and changes
+    all synapses from the neurons' final states (eq. 7). The input layer is `[x, 0, …]` and never
+    changes; the last layer keeps prediction and feedback through the backward pass.
+
+    **Arguments:**
+
+    - `states`: k ≥ 2, states per neuron.
+    - `forward_activation`, `backward_activation`, `last_activation`: σ of the hidden layers in
+      the forward and in the backward pass, and of the last layer; see `activations.NAMES`.
+    - `backward_update`: `additive` (eq. 6), `multiplicative`, or `multiplicative_second_state`
+      (eq. 4).
+    - `symmetric`: the backward pass reads the transposed forward synapses, and they change alike.
+      Oja's term acts on either direction apart, as in the authors' program.
+    - `single_state`: one state per synapse, changed by the rule's first; else k.
+    - `bias`: a unit with all states 1 below every layer.
+    - `normalization`: bring pre-activations, forward and backward, to a learnt mean and deviation
+      per state, with statistics of each unit over the `batch` (as the paper), of each example
+      over the `units`, or over `batch_and_units`; None for none, as in the authors' program.
+      With `batch` a prediction depends on the batch it is made in.
+    - `synapse_normalization`: `activations` divides by the norm of each unit's incoming synapses
+      where activations are computed and leaves the stored ones alone (supplement 3.6); `stored`
+      normalises the stored ones before each update; None for none.
+    - `learn_rescale`: synapse normalisation to a learnt norm instead of 1.
+    - `oja`, `oja_extra`: Oja's term, see `plasticity.oja`; `oja_extra` is a fixed factor.
+    - `learn_oja`: a learnt multiplier on it (not with `full`).
+    - `saturation`, `saturation_epsilon`: see `plasticity.apply_change`.
+    - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
+      one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
+      negative gradient of the cross-entropy.
+    - `reduction`: the change is the `sum` over the batch, as in the authors' program, or the
+      `mean`, which does not depend on the batch size.
+    - `forward_presynaptic`: the synapse update reads the lower layer as the forward pass left it.
+    - `layer_genomes`: None for one genome shared by all layers, else the number of synapse layers
+      with a genome of their own.
+    - `genome_init`, `init_scale`: the transforms are drawn at `random`, normals of deviation
+      `init_scale` (None: 1), or around the `backprop` matrices of eq. 4 with noise of that
+      deviation (None: 0, exact). Gates start at 1, except η̃.
+    - `synapse_update`: initial η̃.
+    - `synapse_init`: initial synapses `uniform` on [−1, 1] or standard `normal`; `fan_in` divides
+      them by the square root of the number of senders; `learn_synapse_gain` by a learnt factor.
+
+    **Raises:** `ValueError` for a value that is not listed above.
+    """
+
+    states: int = eqx.field(static=True, default=2)
+    forward_activation: str = eqx.field(static=True, default="tanh")
+    backward_activation: str = eqx.field(static=True, default="tanh")
+    last_activation: str = eqx.field(static=True, default="none")
+    backward_update: BackwardUpdate = eqx.field(static=True, default="additive")
+    symmetric: bool = eqx.field(static=True, default=False)
+    single_state: bool = eqx.field(static=True, default=False)
+    bias: bool = eqx.field(static=True, default=True)
+    normalization: Normalization | None = eqx.field(static=True, default=None)
+    synapse_normalization: Literal["activations", "stored"] | None = eqx.field(
+        static=True, default="activations"
+    )
+    learn_rescale: bool = eqx.field(static=True, default=False)
+    oja: Oja | None = eqx.field(static=True, default=None)
+    oja_extra: float = eqx.field(static=True, default=1.0)
+    learn_oja: bool = eqx.field(static=True, default=True)
+    saturation: Saturation | None = eqx.field(static=True, default=None)
+    saturation_epsilon: float = eqx.field(static=True, default=1e-3)
+    feedback: Feedback = eqx.field(static=True, default="target")
+    reduction: Literal["sum", "mean"] = eqx.field(static=True, default="mean")
+    forward_presynaptic: bool = eqx.field(static=True, default=False)
+    layer_genomes: int | None = eqx.field(static=True, default=None)
+    genome_init: Init = eqx.field(static=True, default="backprop")
+    init_scale: float | None = eqx.field(static=True, default=None)
+    synapse_update: float = eqx.field(static=True, default=0.1)
+    synapse_init: Literal["uniform", "normal"] = eqx.field(static=True, default="normal")
+    fan_in: bool = eqx.field(static=True, default=True)
+    learn_synapse_gain: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        """Refuse unknown options by name."""
+        if self.states < 2:
+            raise ValueError(
+                f"states must be at least 2, one for activity and one for feedback; "
+                f"got {self.states}."
+            )
+        for name in ("forward_activation", "backward_activation", "last_activation"):
+            activations.check(name, getattr(self, name))
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None or None not in allowed:
+                check_choice(name, value, [a for a in allowed if a is not None])
+        if self.layer_genomes is not None and self.layer_genomes < 1:
+            raise ValueError(f"layer_genomes must be None or positive; got {self.layer_genomes}.")
+
+    # θ
+
+    def init(self, key: PRNGKeyArray) -> Genome:
+        """Draw a genome; see `Genome` for its fields."""
+        if self.layer_genomes is None:
+            return self._init_one(key)
+        return eqx.filter_vmap(self._init_one)(jax.random.split(key, self.layer_genomes))
+
+    def _init_one(self, key: PRNGKeyArray) -> Genome:
+        scale = self.init_scale
+        if scale is None:
+            scale = 1.0 if self.genome_init == "random" else 0.0
+        one = jnp.ones(())
+        per_state = jnp.ones(self.states)
+        return Genome(
+            **transforms(key, self.states, self.genome_init, scale),
+            f=one,
+            eta=one,
+            f_tilde=one,
+            eta_tilde=self.synapse_update * one,
+            forward_mean=0 * per_state if self.normalization else None,
+            forward_deviation=per_state if self.normalization else None,
+            backward_mean=0 * per_state if self.normalization else None,
+            backward_deviation=per_state if self.normalization else None,
+            oja_multiplier=one if self.oja and self.oja != "full" and self.learn_oja else None,
+            saturation=one if self.saturation else None,
+            rescale=one if self.learn_rescale else None,
+            synapse_gain=one if self.learn_synapse_gain else None,
+        )
+
+    def _genome(self, theta: Genome, layer: int) -> Genome:
+        if self.layer_genomes is None:
+            return theta
+        return jax.tree.map(lambda a: a[layer], theta)
+
+    # φ
+
+    @property
+    def _tied(self) -> bool:
+        return self.symmetric and self.oja is None
+
+    @property
+    def _synapse_states(self) -> int:
+        # The activation form of Oja's term pulls the states of a synapse apart.
+        return 1 if self.single_state and self.oja != "activations" else self.states
+
+    def init_network(self, theta: Genome, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+        """Draw the synapses of a network with `sizes` units, input first.
+
+        **Raises:** `ValueError` if `sizes` are not at least two positive numbers, or do not match
+        `layer_genomes`.
+        """
+        sizes = check_sizes(sizes)
+        if self.layer_genomes is not None and len(sizes) - 1 != self.layer_genomes:
+            raise ValueError(
+                f"this genome was made for networks of {self.layer_genomes} synapse layers; "
+                f"sizes {sizes} make {len(sizes) - 1}."
+            )
+        net = draw(
+            key,
+            sizes,
+            self._synapse_states,
+            bias=self.bias,
+            tied=self._tied,
+            copied=self.symmetric and not self._tied,
+            uniform=self.synapse_init == "uniform",
+            fan_in=self.fan_in,
+        )
+        if self.single_state and self._synapse_states > 1:
+            net = jax.tree.map(lambda w: jnp.broadcast_to(w[:1], w.shape), net)
+        if theta.synapse_gain is None:
+            return net
+        layers = []
+        for index, synapses in enumerate(net.layers):
+            gain = self._genome(theta, index).synapse_gain
+            layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
+        return Network(tuple(layers))
+
+    # The inner loop
+
+    def update(
+        self,
+        theta: Genome,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> tuple[Network, Float[Array, "batch out"]]:
+        """Run one forward pass, one backward pass and one change of the synapses.
+
+        `y` is one-hot in {0, 1}; with None nothing is changed. Returns the network and the
+        prediction before the change.
+        """
+        check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        if self.synapse_normalization == "stored":
+            net = self._normalize_stored(theta, net)
+        forward = self.forward(theta, net, x)
+        prediction = forward[-1][0]
+        if y is None:
+            return net, prediction
+        final = self.backward(theta, net, forward, y)
+        layers = tuple(
+            self._change(theta, index, net.layers[index], x, forward, final)
+            for index in range(len(net.layers))
+        )
+        return Network(layers), prediction
+
+    def predict(
+        self, theta: Genome, net: Network, x: Float[Array, "batch in"]
+    ) -> Float[Array, "batch out"]:
+        """Return the first state of the last layer after a forward pass: the logits."""
+        check_batch(x, None, (net.sizes[0], net.sizes[-1]))
+        if self.synapse_normalization == "stored":
+            net = self._normalize_stored(theta, net)
+        return self.forward(theta, net, x)[-1][0]
+
+    def forward(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> list[Layer]:
+        """Return the states `[k, batch, units]` of all layers but the input (BLUR eq. 5)."""
+        layers: list[Layer] = []
+        for index, synapses in enumerate(net.layers):
+            genome = self._genome(theta, index)
+            if index == 0:
+                u = neurons.send_input(x, genome.nu[:, 0], synapses.weight)
+            else:
+                u = neurons.send(neurons.mix(genome.nu, layers[-1]), synapses.weight)
+            if synapses.bias is not None:
+                u = u + (jnp.sum(genome.nu, axis=1)[:, None] * synapses.bias)[:, None, :]
+            u = self._rescale(genome, u, synapses.weight, synapses.bias)
+            # f · a is zero: the neurons were reset.
+            u = genome.eta * u
+            if self.normalization is not None:
+                assert genome.forward_mean is not None
+                assert genome.forward_deviation is not None
+                u = neurons.normalize(
+                    u, self.normalization, genome.forward_mean, genome.forward_deviation
+                )
+            last = index == len(net.layers) - 1
+            name = self.last_activation if last else self.forward_activation
+            layers.append(activations.apply(name, u))
+        return layers
+
+    def backward(
+        self,
+        theta: Genome,
+        net: Network,
+        forward: list[Layer],
+        y: Float[Array, "batch out"],
+    ) -> list[Layer]:
+        """Return the final states of all layers but the input, given feedback (BLUR eq. 6)."""
+        final = [*forward[:-1], self._with_feedback(forward[-1], y)]
+        for index in range(len(net.layers) - 1, 0, -1):
+            genome = self._genome(theta, index)
+            synapses = net.layers[index]
+            weight = synapses.backward
+            if weight is None:
+                weight = jnp.swapaxes(synapses.weight, 1, 2)
+            u = neurons.send(neurons.mix(genome.mu, final[index]), weight)
+            u = self._rescale(genome, u, weight, None)
+            u = neurons.backward_drive(
+                self.backward_update, genome.f, genome.eta, final[index - 1], u
+            )
+            if self.normalization is not None:
+                assert genome.backward_mean is not None
+                assert genome.backward_deviation is not None
+                u = neurons.normalize(
+                    u, self.normalization, genome.backward_mean, genome.backward_deviation
+                )
+            final[index - 1] = activations.apply(self.backward_activation, u)
+        return final
+
+    def _with_feedback(self, last: Layer, y: Float[Array, "batch out"]) -> Layer:
+        target = (2 * y - 1).astype(last.dtype)
+        if self.feedback == "residual":
+            target = target - last[0]
+        elif self.feedback == "error":
+            one_output = y.shape[1] == 1
+            probability = jax.nn.sigmoid(last[0]) if one_output else jax.nn.softmax(last[0])
+            target = y.astype(last.dtype) - probability
+        return jnp.concatenate([jnp.stack([last[0], target]), jnp.zeros_like(last[2:])])
+
+    def _change(
+        self,
+        theta: Genome,
+        index: int,
+        synapses: Synapses,
+        x: Float[Array, "batch in"],
+        forward: list[Layer],
+        final: list[Layer],
+    ) -> Synapses:
+        """Change the synapses below layer `index` of `final` (BLUR eqs. 7 and 8)."""
+        genome = self._genome(theta, index)
+        scale = 1.0 if self.reduction == "sum" else 1.0 / x.shape[0]
+        rate = genome.eta_tilde * scale
+        # A synapse with one state is changed by the rule's first.
+        s = 1 if self.single_state else self.states
+        nu_tilde, mu_tilde = genome.nu_tilde[:, :s].T, genome.mu_tilde[:s]
+        every_post = neurons.mix(genome.mu_tilde, final[index])
+        post = every_post[:s]
+        if index == 0:
+            lower = None
+            weight = plasticity.hebb_input(x, nu_tilde[:, 0], post)
+        else:
+            lower = (forward if self.forward_presynaptic else final)[index - 1]
+            weight = plasticity.hebb(neurons.mix(nu_tilde, lower), post)
+        bias = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=1)
+        new_weight, new_bias = self._apply(
+            genome, rate, scale, synapses.weight, synapses.bias, weight, bias, every_post
+        )
+        new_backward = None
+        if synapses.backward is not None:
+            assert lower is not None
+            lower_post = neurons.mix(genome.mu_tilde, lower)
+            if self.symmetric:
+                change = jnp.swapaxes(weight, 1, 2)
+            else:
+                change = plasticity.hebb(neurons.mix(nu_tilde, final[index]), lower_post[:s])
+            new_backward, _ = self._apply(
+                genome, rate, scale, synapses.backward, None, change, None, lower_post
+            )
+        return Synapses(new_weight, new_bias, new_backward)
+
+    def _apply(self, genome, rate, scale, weight, bias, change, bias_change, post):
+        """Bring one block of synapses, its bias as a further sender, to its next value."""
+        keep = genome.f_tilde - 1
+        if self.oja is None:
+            step = keep * weight + rate * change
+            new = plasticity.apply_change(
+                self.saturation, genome, self.saturation_epsilon, weight, step
+            )
+            if bias is None:
+                return new, None
+            step = keep * bias + rate * bias_change
+            return new, plasticity.apply_change(
+                self.saturation, genome, self.saturation_epsilon, bias, step
+            )
+        # Oja's sums run over all senders of a unit, the bias among them.
+        whole, whole_change = weight, change
+        if bias is not None:
+            whole = jnp.concatenate([weight, bias[:, None, :]], axis=1)
+            whole_change = jnp.concatenate([change, bias_change[:, None, :]], axis=1)
+        step = keep * whole + rate * whole_change
+        step = step + plasticity.oja(
+            self.oja, genome, self.oja_extra, whole, scale * whole_change, post, scale
+        )
+        new = plasticity.apply_change(
+            self.saturation, genome, self.saturation_epsilon, whole, step
+        )
+        return (new, None) if bias is None else (new[:, :-1], new[:, -1])
+
+    # Synapse normalisation
+
+    def _rescale(self, genome, u, weight, bias):
+        if self.synapse_normalization != "activations":
+            return u
+        u = u / neurons.column_norm(weight, bias)
+        return u if genome.rescale is None else genome.rescale * u
+
+    def _normalize_stored(self, theta: Genome, net: Network) -> Network:
+        layers = []
+        for index, synapses in enumerate(net.layers):
+            genome = self._genome(theta, index)
+            size = jnp.ones(()) if genome.rescale is None else genome.rescale
+            scale = size / neurons.column_norm(synapses.weight, synapses.bias)
+            backward = synapses.backward
+            if backward is not None:
+                backward = backward * (size / neurons.column_norm(backward, None))
+            bias = synapses.bias
+            layers.append(
+                Synapses(
+                    synapses.weight * scale,
+                    None if bias is None else bias * scale[:, 0],
+                    backward,
+                )
+            )
+        return Network(tuple(layers))
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "backward_update": ("additive", "multiplicative", "multiplicative_second_state"),
+    "normalization": (None, "batch", "units", "batch_and_units"),
+    "synapse_normalization": (None, "activations", "stored"),
+    "oja": (None, "full", "first", "weights", "activations"),
+    "saturation": (None, "tanh", "exponential"),
+    "feedback": ("target", "residual", "error"),
+    "reduction": ("sum", "mean"),
+    "genome_init": ("random", "backprop"),
+    "synapse_init": ("uniform", "normal"),
+}

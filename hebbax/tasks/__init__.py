@@ -1,0 +1,22 @@
+"""Task families, and the episodes they yield.
+
+A *task* is a learning problem; a *task family* is a distribution of tasks; an *episode* is one
+sampled task with support and query batches.
+"""
+
+from hebbax.tasks._arrays import ArrayFamily as ArrayFamily
+from hebbax.tasks._arrays import from_arrays as from_arrays
+from hebbax.tasks._by_name import by_name as by_name
+from hebbax.tasks._by_name import names as names
+from hebbax.tasks._datasets import breast_cancer as breast_cancer
+from hebbax.tasks._datasets import digits as digits
+from hebbax.tasks._datasets import images as images
+from hebbax.tasks._datasets import iris as iris
+from hebbax.tasks._datasets import tabular as tabular
+from hebbax.tasks._datasets import wine as wine
+from hebbax.tasks._family import AbstractFamily as AbstractFamily
+from hebbax.tasks._family import Episode as Episode
+from hebbax.tasks._omniglot import OmniglotFamily as OmniglotFamily
+from hebbax.tasks._omniglot import omniglot as omniglot
+from hebbax.tasks._toy import ToyFamily as ToyFamily
+from hebbax.tasks._toy import toy as toy

@@ -1,0 +1,160 @@
+"""A family with a single task: to classify the rows of given arrays."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+
+from hebbax.data import images as _images
+from hebbax.data._bundled import stratified
+from hebbax.tasks._family import AbstractFamily, Batches, check_counts, one_hot
+
+QUERY_FRACTION = 1 / 6
+"""The share of the training part that is set aside for queries, the same in every class."""
+
+
+class ArrayFamily(AbstractFamily):
+    """Classification of the rows of arrays that lie on the device.
+
+    One sixth of the training part, chosen once and for all within each class, is kept for
+    queries; support batches come from the rest.
+    """
+
+    train_x: Float32[Array, "train in"]
+    """The support rows first, then the query rows."""
+    train_y: Int32[Array, "train"]
+    test_x: Float32[Array, "test in"]
+    test_y: Int32[Array, "test"]
+    name: str = eqx.field(static=True)
+    inputs: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    support: int = eqx.field(static=True)
+    """The number of support rows."""
+
+    def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
+        """Support batches; see `AbstractFamily.stream`."""
+        check_counts(steps, batch)
+        return self._rows(jax.random.randint(key, (steps, batch), 0, self.support))
+
+    def query(self, key: PRNGKeyArray, query: int) -> Batches:
+        """Query rows, none of them a support row. **Raises:** `ValueError` if there are none."""
+        check_counts(1, 1, query)
+        rows = self.train_x.shape[-2]
+        if self.support == rows:
+            raise ValueError(
+                f"the family {self.name!r} has no class with two training rows, so none is left "
+                "over for queries"
+            )
+        return self._rows(jax.random.randint(key, (query,), self.support, rows))
+
+    def test_set(self) -> Batches:
+        """The held-out rows, in the order they were given."""
+        return self.test_x, one_hot(self.test_y, self.outputs)
+
+    def _rows(self, rows: Int32[Array, "*lead"]) -> Batches:
+        return self.train_x[rows], one_hot(self.train_y[rows], self.outputs)
+
+
+def build(
+    name: str,
+    train_x: Float32[np.ndarray, "train in"],
+    train_y: Int32[np.ndarray, "train"],
+    test_x: Float32[np.ndarray, "test in"],
+    test_y: Int32[np.ndarray, "test"],
+    classes: int,
+) -> ArrayFamily:
+    """Put prepared arrays on the device, support rows before query rows."""
+    query = stratified(train_y, QUERY_FRACTION, seed=0)
+    order = np.argsort(query, kind="stable")
+    return ArrayFamily(
+        train_x=jnp.asarray(train_x[order]),
+        train_y=jnp.asarray(train_y[order]),
+        test_x=jnp.asarray(test_x),
+        test_y=jnp.asarray(test_y),
+        name=name,
+        inputs=train_x.shape[1],
+        outputs=classes,
+        support=int((~query).sum()),
+    )
+
+
+def from_arrays(x, y, test_x, test_y, name: str = "arrays", standardize: bool = True):
+    """A family from your own data.
+
+    **Arguments:**
+
+    - `x`, `test_x`: `[n, in]`, anything numpy takes as real numbers; used as float32.
+    - `y`, `test_y`: `[n]` whole numbers, classes counted from 0; every class occurs in `y`.
+    - `standardize`: bring each column to mean 0 and deviation 1, as measured on `x`.
+
+    **Returns:** an `ArrayFamily`, as many outputs as classes.
+
+    **Raises:** `ValueError` if an array has the wrong shape, is empty, holds NaN or infinity, if
+    lengths differ, or if the labels are not 0..C-1; it says which array and what was found.
+    """
+    train_x, held_x = _check_inputs("x", x), _check_inputs("test_x", test_x)
+    train_y, held_y = _check_labels("y", y), _check_labels("test_y", test_y)
+    for (x_name, rows), (y_name, labels) in (
+        (("x", train_x), ("y", train_y)),
+        (("test_x", held_x), ("test_y", held_y)),
+    ):
+        if len(rows) != len(labels):
+            raise ValueError(f"{x_name} has {len(rows)} rows but {y_name} has {len(labels)} labels")
+    if train_x.shape[1] != held_x.shape[1]:
+        raise ValueError(f"x has {train_x.shape[1]} columns but test_x has {held_x.shape[1]}")
+    classes = int(train_y.max()) + 1
+    absent = sorted(set(range(classes)) - set(train_y.tolist()))
+    if absent:
+        raise ValueError(
+            f"y must hold every class from 0 to {classes - 1}, its largest label, but lacks "
+            f"{', '.join(map(str, absent[:10]))}{' ...' if len(absent) > 10 else ''}"
+        )
+    if classes < 2:
+        raise ValueError("y holds class 0 only, but a task needs at least two classes")
+    if held_y.max() >= classes:
+        raise ValueError(
+            f"test_y holds the label {int(held_y.max())}, but the labels of y end at {classes - 1}"
+        )
+    if standardize:
+        train_x, held_x = _images.standardize(train_x, held_x, per_feature=True)
+    return build(name, train_x, train_y, held_x, held_y, classes)
+
+
+def _check_inputs(name: str, values) -> Float32[np.ndarray, "n in"]:
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two axes [n, in], but its shape is {array.shape}")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        row = int(np.argmax(bad))
+        column = int(np.argmax(~np.isfinite(array[row])))
+        raise ValueError(
+            f"{name} must be finite as float32, but row {row}, column {column} is "
+            f"{array[row, column]}"
+        )
+    return array
+
+
+def _check_labels(name: str, values) -> Int32[np.ndarray, "n"]:
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have one axis [n], but its shape is {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} must hold whole numbers, but its dtype is {array.dtype}")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty")
+    if array.min() < 0:
+        row = int(np.argmax(array < 0))
+        raise ValueError(f"{name} must count classes from 0, but row {row} is {int(array[row])}")
+    if array.max() > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} holds the label {int(array.max())}, which is no class number")
+    return array.astype(np.int32)

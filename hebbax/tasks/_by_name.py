@@ -1,0 +1,33 @@
+"""Families by name, for the command line and for recipes."""
+
+from hebbax._errors import check_choice
+from hebbax.data.toy import TOYS
+from hebbax.tasks._datasets import IMAGES, TABULAR, images, tabular
+from hebbax.tasks._family import AbstractFamily
+from hebbax.tasks._omniglot import omniglot
+from hebbax.tasks._toy import toy
+
+
+def names() -> tuple[str, ...]:
+    """All names `by_name` knows: images, tables, omniglot, toy functions."""
+    return (*IMAGES, *TABULAR, "omniglot", *TOYS)
+
+
+def by_name(name: str, size: int | None = None, crop: int | None = None) -> AbstractFamily:
+    """The task family called `name`, with the defaults of its own constructor.
+
+    `size` and `crop` are for images only (Omniglot takes a size).
+
+    **Raises:** `ValueError` for an unknown name or an option the family does not have; what the
+    constructor raises.
+    """
+    if name in IMAGES:
+        return images(name, size=size, crop=crop)
+    check_choice("task", name, names())
+    if crop is not None:
+        raise ValueError(f"crop is {crop}, but {name} cannot be cropped")
+    if name == "omniglot":
+        return omniglot() if size is None else omniglot(size=size)
+    if size is not None:
+        raise ValueError(f"size is {size}, but {name} has no pixels to resize")
+    return tabular(name) if name in TABULAR else toy(name)

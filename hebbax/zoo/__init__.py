@@ -1,0 +1,39 @@
+"""Rules that ship with the package, by name."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import PyTree
+
+from hebbax._errors import check_choice
+from hebbax.rule_file import read_rule_file
+from hebbax.rules import AbstractRule
+
+_FOLDER = Path(str(resources.files(__name__)))
+
+
+def list() -> tuple[str, ...]:  # noqa: A001
+    """Return the names of all shipped rules, such as `blur/mnist`."""
+    found = _FOLDER.glob("*/*.safetensors")
+    return tuple(sorted(str(p.relative_to(_FOLDER).with_suffix("")) for p in found))
+
+
+def path(name: str) -> Path:
+    """Return the rule file of a shipped rule.
+
+    **Raises:** `ValueError` naming the shipped rules if there is none of that name.
+    """
+    check_choice("a shipped rule", name, list())
+    return _FOLDER / f"{name}.safetensors"
+
+
+def load(name: str) -> tuple[AbstractRule, PyTree]:
+    """Return the rule and θ called `name`."""
+    rule, theta, _ = read_rule_file(path(name))
+    return rule, theta
+
+
+def card(name: str) -> dict[str, Any]:
+    """Return the card of the rule called `name`: how it was trained and what it measured."""
+    return read_rule_file(path(name))[2]
