@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,3 +42,11 @@ def pytest_collection_modifyitems(items):
 def key():
     """Return a fixed random key."""
     return jax.random.key(0)
+
+
+@pytest.fixture
+def unchecked():
+    """Switch off the checks of annotations, so that a test meets the package's own messages."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

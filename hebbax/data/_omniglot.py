@@ -21,8 +21,8 @@ SIDE = 105
 DRAWERS = 20
 
 _MEMBER = re.compile(r"images_(?:background|evaluation)/([^/]+/[^/]+)/\d+_(\d+)\.png")
-_Images = UInt8[np.ndarray, "n side side"]
-_Part = tuple[_Images, Int32[np.ndarray, "n"], tuple[str, ...]]
+_Images = UInt8[np.ndarray, "_ side side"]
+_Part = tuple[_Images, Int32[np.ndarray, "_"], tuple[str, ...]]
 
 
 def read_omniglot_npz(entry: Source, paths: tuple[Path, ...]) -> Dataset:

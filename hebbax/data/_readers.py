@@ -14,8 +14,8 @@ from hebbax.data._dataset import Dataset, check_pair
 from hebbax.data._idx import parse_idx, unzip
 from hebbax.data._sources import Source
 
-_Images = UInt8[np.ndarray, "n ..."]
-_Labels = Int32[np.ndarray, "n"]
+_Images = UInt8[np.ndarray, "_ ..."]
+_Labels = Int32[np.ndarray, "_"]
 _Part = tuple[_Images, _Labels]
 
 _CIFAR_ROW = 1 + 3 * 32 * 32
@@ -24,7 +24,8 @@ _CIFAR_ROW = 1 + 3 * 32 * 32
 def read_idx(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     """The four gzip'ed IDX files of MNIST, Fashion-MNIST and KMNIST."""
     blobs = [(str(path), path.read_bytes()) for path in paths]
-    train, test = _idx_part(entry, *blobs[:2]), _idx_part(entry, *blobs[2:])
+    train_x, train_y, test_x, test_y = blobs
+    train, test = _idx_part(entry, train_x, train_y), _idx_part(entry, test_x, test_y)
     return _dataset(entry, train, test, paths[0].parent)
 
 
@@ -95,9 +96,8 @@ def _usps_part(path: Path, classes: int) -> _Part:
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is truncated or not a bzip2 file: {error}") from None
     try:
-        rows, y = load_svmlight_file(
-            io.BytesIO(text), n_features=256, dtype=np.float32, zero_based=False
-        )
+        # scikit-learn's defaults hide the types it takes from a type checker.
+        rows, y = load_svmlight_file(io.BytesIO(text), n_features=256, zero_based=False)  # pyright: ignore[reportArgumentType]
     except ValueError as error:
         raise ValueError(f"{path} is not a LIBSVM file of 256 pixels a row: {error}") from None
     values = rows.toarray()
@@ -187,14 +187,16 @@ def load_npz(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
     **Raises:** `ValueError` if the file is damaged or lacks one of them.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, for numpy leaves a damaged file open when it opens it itself.
+        with path.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds one bare array")
             missing = [key for key in keys if key not in archive.files]
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)}")
             return {key: archive[key] for key in keys}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, AttributeError, zlib.error) as error:
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a sound npz file of this data set: {error}") from None
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
+from hebbax._errors import check_choice
 from hebbax.data import images as _images
 from hebbax.data import load
 from hebbax.data._omniglot import DRAWERS, SIDE
@@ -41,12 +42,12 @@ class OmniglotFamily(AbstractFamily):
         character_key, drawer_key = jax.random.split(key)
         count, drawers = self.pixels.shape[-3:-1]
         return OmniglotFamily(
-            self.pixels,
-            self.name,
-            self.inputs,
-            self.outputs,
-            jax.random.permutation(character_key, count)[: self.outputs],
-            jax.random.permutation(drawer_key, drawers),
+            pixels=self.pixels,
+            name=self.name,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            characters=jax.random.permutation(character_key, count)[: self.outputs],
+            drawers=jax.random.permutation(drawer_key, drawers),
         )
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
@@ -92,8 +93,7 @@ def omniglot(
 
     **Raises:** `ValueError` for impossible arguments; what `hebbax.data.load` raises.
     """
-    if split not in ("background", "evaluation"):
-        raise ValueError(f"split is {split!r}, but must be 'background' or 'evaluation'")
+    check_choice("split", split, ("background", "evaluation"))
     if not 1 <= size <= SIDE:
         raise ValueError(f"size is {size}, but must lie between 1 and {SIDE} pixels")
     background, evaluation = _pixels(size, standardize, os.environ.get("HEBBAX_DATA"))
@@ -103,7 +103,9 @@ def omniglot(
             f"ways is {ways}, but must lie between 2 and the {len(pixels)} characters of the "
             f"{split} split"
         )
-    return OmniglotFamily(pixels, f"omniglot-{split}-{ways}", size * size, ways)
+    return OmniglotFamily(
+        pixels=pixels, name=f"omniglot-{split}-{ways}", inputs=size * size, outputs=ways
+    )
 
 
 @functools.lru_cache(maxsize=2)

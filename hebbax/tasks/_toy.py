@@ -27,7 +27,7 @@ class ToyFamily(AbstractFamily):
         """The family with its geometry fixed; itself if there is nothing left to draw."""
         if self.task_key is not None or not toy_function(self.name).random:
             return self
-        return ToyFamily(self.name, self.inputs, self.outputs, key)
+        return ToyFamily(name=self.name, inputs=self.inputs, outputs=self.outputs, task_key=key)
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Batches of fresh points; see `AbstractFamily.stream`."""
@@ -71,4 +71,4 @@ def toy(name: str, outputs: int | None = None) -> ToyFamily:
             f"outputs is {outputs}, but {name} has {function.classes} classes and allows "
             f"{' or '.join(map(str, allowed))}"
         )
-    return ToyFamily(name, 2, function.classes if outputs is None else outputs)
+    return ToyFamily(name=name, inputs=2, outputs=function.classes if outputs is None else outputs)

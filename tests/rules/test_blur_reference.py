@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,11 @@ FIELDS = {"oja_multiplier": "ojas_multiplier", "rescale": "rescale_to"}
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 pytestmark = pytest.mark.reference
+
+
+@eqx.filter_jit
+def run(rule, method, *arguments):
+    return getattr(rule, method)(*arguments)
 
 
 def activation(name):
@@ -146,11 +152,11 @@ def test_steps(file, dtype):
                 net = make_network(rule, case, previous, dtype)
             x = jnp.asarray(case[f"input_t{step}"], dtype)
             y = labels(case, f"target_t{step}", dtype) if step % every == 0 else None
-            forward = rule.forward(theta, net, x)
+            forward = run(rule, "forward", theta, net, x)
             check_layers(forward, case, f"step{step}_fwd_", tolerance)
-            final = forward if y is None else rule.backward(theta, net, forward, y)
+            final = forward if y is None else run(rule, "backward", theta, net, forward, y)
             check_layers(final, case, f"step{step}_", tolerance)
-            net, prediction = rule.update(theta, net, x, y)
+            net, prediction = run(rule, "update", theta, net, x, y)
             assert prediction.dtype == dtype
             np.testing.assert_array_equal(prediction, forward[-1][0])
             correct = None
@@ -160,7 +166,7 @@ def test_steps(file, dtype):
             previous = f"step{step}_"
         if dead_rows_matter(rule):
             net = make_network(rule, case, previous, dtype)
-        validation = rule.forward(theta, net, jnp.asarray(case["val_input"], dtype))
+        validation = run(rule, "forward", theta, net, jnp.asarray(case["val_input"], dtype))
         check_layers(validation, case, "val_", tolerance)
 
 
@@ -187,7 +193,7 @@ def test_meta_gradient(file, dtype):
             z = rule.predict(theta, carried, jnp.asarray(case["val_input"], dtype))
             return jnp.mean((z - jnp.asarray(case["val_target"], dtype)) ** 2)
 
-        value, gradient = jax.value_and_grad(loss)(make_genome(rule, case, dtype))
+        value, gradient = jax.jit(jax.value_and_grad(loss))(make_genome(rule, case, dtype))
     np.testing.assert_allclose(value, case["val_loss"], rtol=10 * TOLERANCE[dtype])
     recorded = {n: case[f"metagrad_{FIELDS.get(n, n)}"] for n in vars(gradient) if
                 f"metagrad_{FIELDS.get(n, n)}" in case}

@@ -1,13 +1,10 @@
 """The genome: BLUR's meta-parameters, about 4 k² + O(k) numbers."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-Init = Literal["random", "backprop"]
 _TRANSFORMS = ("nu", "mu", "nu_tilde", "mu_tilde")
 
 
@@ -52,7 +49,7 @@ class Genome(eqx.Module):
 
 
 def transforms(
-    key: PRNGKeyArray, states: int, init: Init, scale: float
+    key: PRNGKeyArray, states: int, init: str, scale: float
 ) -> dict[str, Float[Array, "k k"]]:
     """Draw ν, μ, ν̃, μ̃ with independent normal noise of standard deviation `scale`.
 

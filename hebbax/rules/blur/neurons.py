@@ -4,14 +4,10 @@ Layers are `[k, batch, units]`, states first, so that every product with synapse
 batch of matrix products.
 """
 
-from typing import Literal
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 States = Float[Array, "k batch units"]
-Normalization = Literal["batch", "units", "batch_and_units"]
-BackwardUpdate = Literal["additive", "multiplicative", "multiplicative_second_state"]
 
 _AXES = {"batch": 1, "units": 2, "batch_and_units": (1, 2)}
 _EPSILON = 1e-5
@@ -53,7 +49,7 @@ def column_norm(
 
 
 def normalize(
-    u: States, kind: Normalization, mean: Float[Array, " k"], deviation: Float[Array, " k"]
+    u: States, kind: str, mean: Float[Array, " k"], deviation: Float[Array, " k"]
 ) -> States:
     """Bring pre-activations to a learnt mean and deviation per state (BLUR sec. 3.4)."""
     axis = _AXES[kind]
@@ -64,7 +60,7 @@ def normalize(
 
 
 def backward_drive(
-    kind: BackwardUpdate,
+    kind: str,
     f: Float[Array, ""],
     eta: Float[Array, ""],
     old: States,

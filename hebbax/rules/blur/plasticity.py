@@ -1,14 +1,12 @@
 """Equations 7 and 8 of BLUR: how synapses change, and what keeps them bounded."""
 
-from typing import Literal
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hebbax.rules.blur.genome import Genome
 
-Oja = Literal["full", "first", "weights", "activations"]
-Saturation = Literal["tanh", "exponential"]
 Block = Float[Array, "s senders receivers"]
 
 
@@ -26,13 +24,63 @@ def hebb_input(
     return jnp.einsum("bi,kbj->kij", x, gain[:, None, None] * post)
 
 
-def oja(
-    kind: Oja,
+class Limits(NamedTuple):
+    """What keeps synapses bounded: the options of `Blur` of the same names."""
+
+    oja: str | None
+    oja_extra: float
+    saturation: str | None
+    saturation_epsilon: float
+
+
+def change_block(
+    limits: Limits,
     genome: Genome,
-    extra: float,
     weight: Block,
-    change: Block,
-    post: Float[Array, "k batch receivers"] | None,
+    bias: Float[Array, "s receivers"] | None,
+    change: Float[Array, "_ senders receivers"],
+    bias_change: Float[Array, "_ receivers"] | None,
+    post: Float[Array, "k batch receivers"],
+    scale: float,
+) -> tuple[Block, Float[Array, "s receivers"] | None]:
+    """Bring a block of synapses, and its biases, to their next values (BLUR eqs. 7 and 8).
+
+    `change` and `bias_change` are the Hebbian sums, of one synapse state or all; `post` is the
+    receivers' postsynaptic activity and `scale` what it is to be multiplied by: 1, or one over
+    the batch size where the rule averages over the batch.
+    """
+    if limits.oja is None or bias is None or bias_change is None:
+        new_bias = None
+        if bias is not None and bias_change is not None:
+            new_bias = _next(limits, genome, bias, bias_change)
+        inhibition = None
+        if limits.oja is not None:
+            inhibition = oja(limits, genome, weight, change, post, scale)
+        return _next(limits, genome, weight, change, inhibition), new_bias
+    # Oja's sums run over all senders of a unit, the bias among them.
+    weight = jnp.concatenate([weight, bias[:, None]], axis=1)
+    change = jnp.concatenate([change, bias_change[:, None]], axis=1)
+    new = _next(
+        limits, genome, weight, change, oja(limits, genome, weight, change, post, scale)
+    )
+    return new[:, :-1], new[:, -1]
+
+
+def _next(
+    limits: Limits, genome: Genome, weight: Array, change: Array, inhibition: Array | None = None
+) -> Array:
+    step = (genome.f_tilde - 1) * weight + genome.eta_tilde * change
+    if inhibition is not None:
+        step = step + inhibition
+    return saturate(limits, genome, weight, step)
+
+
+def oja(
+    limits: Limits,
+    genome: Genome,
+    weight: Block,
+    change: Float[Array, "_ senders receivers"],
+    post: Float[Array, "k batch receivers"],
     scale: float,
 ) -> Block:
     """Return Oja's term for a block of synapses; it is added to the synapses as it is.
@@ -43,40 +91,38 @@ def oja(
       shrinks synapses whatever the signs.
     - `activations`: their classical form, −|η̃| |multiplier| w Σ_b (Σ_d μ̃ a_j)².
 
-    `weight` holds every synapse into its receivers, the bias as its last row. `scale` is 1, or
-    one over the batch size where the rule averages over the batch.
+    `weight` holds every synapse into its receivers, the bias as its last row. Each is multiplied
+    by `oja_extra`.
     """
-    if kind == "activations":
-        assert post is not None
+    if limits.oja == "activations":
         inhibition = scale * jnp.sum(post**2, axis=1)[:, None, :]
     else:
         inhibition = jnp.sum(weight**2, axis=1, keepdims=True)
-    if kind in ("weights", "activations"):
-        rate = jnp.abs(genome.eta_tilde) * jnp.abs(genome.oja_multiplier) * extra
-        return -rate * weight * inhibition
-    keep = genome.f_tilde - 1
-    if kind == "first":
-        return -keep * genome.oja_multiplier * extra * weight * inhibition
-    drive = jnp.sum(weight * change, axis=1, keepdims=True)
-    return -extra * weight * (keep * inhibition + genome.eta_tilde * drive)
+    multiplier = 1.0 if genome.oja_multiplier is None else genome.oja_multiplier
+    if limits.oja in ("weights", "activations"):
+        rate = jnp.abs(genome.eta_tilde) * jnp.abs(multiplier)
+    else:
+        rate = (genome.f_tilde - 1) * multiplier
+    term = rate * inhibition
+    if limits.oja == "full":
+        term = term + genome.eta_tilde * jnp.sum(weight * change, axis=1, keepdims=True)
+    return -limits.oja_extra * weight * term
 
 
-def apply_change(
-    kind: Saturation | None,
+def saturate(
+    limits: Limits,
     genome: Genome,
-    epsilon: float,
     weight: Float[Array, "*synapses"],
-    change: Float[Array, "*synapses"],
+    step: Float[Array, "*synapses"],
 ) -> Float[Array, "*synapses"]:
-    """Add `change` to synapses, saturating them if asked to (BLUR sec. 3.4).
+    """Add `step` to synapses, saturating them if asked to (BLUR sec. 3.4).
 
-    `tanh`: α·tanh(w/α) with a learnt α. `exponential`, of the authors' program: the change is
+    `tanh`: α·tanh(w/α) with a learnt α. `exponential`, of the authors' program: the step is
     damped by exp(−|w| (ε + |rate|)).
     """
-    if kind == "exponential":
-        damping = jnp.exp(-jnp.abs(weight) * (epsilon + jnp.abs(genome.saturation)))
-        return weight + change * damping
-    if kind == "tanh":
-        alpha = epsilon + jnp.abs(genome.saturation)
-        return alpha * jnp.tanh((weight + change) / alpha)
-    return weight + change
+    if limits.saturation is None:
+        return weight + step
+    rate = limits.saturation_epsilon + jnp.abs(genome.saturation)
+    if limits.saturation == "exponential":
+        return weight + step * jnp.exp(-jnp.abs(weight) * rate)
+    return rate * jnp.tanh((weight + step) / rate)

@@ -1,7 +1,6 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import equinox as eqx
 import jax
@@ -12,12 +11,9 @@ from hebbax._errors import check_choice
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.blur import neurons, plasticity
-from hebbax.rules.blur.genome import Genome, Init, transforms
+from hebbax.rules.blur.genome import Genome, transforms
 from hebbax.rules.blur.network import Network, Synapses, draw
-from hebbax.rules.blur.neurons import BackwardUpdate, Normalization
-from hebbax.rules.blur.plasticity import Oja, Saturation
 
-Feedback = Literal["target", "residual", "error"]
 Layer = Float[Array, "k batch _"]
 
 
@@ -73,28 +69,26 @@ class Blur(AbstractRule):
     forward_activation: str = eqx.field(static=True, default="tanh")
     backward_activation: str = eqx.field(static=True, default="tanh")
     last_activation: str = eqx.field(static=True, default="none")
-    backward_update: BackwardUpdate = eqx.field(static=True, default="additive")
+    backward_update: str = eqx.field(static=True, default="additive")
     symmetric: bool = eqx.field(static=True, default=False)
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
-    normalization: Normalization | None = eqx.field(static=True, default=None)
-    synapse_normalization: Literal["activations", "stored"] | None = eqx.field(
-        static=True, default="activations"
-    )
+    normalization: str | None = eqx.field(static=True, default=None)
+    synapse_normalization: str | None = eqx.field(static=True, default="activations")
     learn_rescale: bool = eqx.field(static=True, default=False)
-    oja: Oja | None = eqx.field(static=True, default=None)
+    oja: str | None = eqx.field(static=True, default=None)
     oja_extra: float = eqx.field(static=True, default=1.0)
     learn_oja: bool = eqx.field(static=True, default=True)
-    saturation: Saturation | None = eqx.field(static=True, default=None)
+    saturation: str | None = eqx.field(static=True, default=None)
     saturation_epsilon: float = eqx.field(static=True, default=1e-3)
-    feedback: Feedback = eqx.field(static=True, default="target")
-    reduction: Literal["sum", "mean"] = eqx.field(static=True, default="mean")
+    feedback: str = eqx.field(static=True, default="target")
+    reduction: str = eqx.field(static=True, default="mean")
     forward_presynaptic: bool = eqx.field(static=True, default=False)
     layer_genomes: int | None = eqx.field(static=True, default=None)
-    genome_init: Init = eqx.field(static=True, default="backprop")
+    genome_init: str = eqx.field(static=True, default="backprop")
     init_scale: float | None = eqx.field(static=True, default=None)
     synapse_update: float = eqx.field(static=True, default=0.1)
-    synapse_init: Literal["uniform", "normal"] = eqx.field(static=True, default="normal")
+    synapse_init: str = eqx.field(static=True, default="normal")
     fan_in: bool = eqx.field(static=True, default=True)
     learn_synapse_gain: bool = eqx.field(static=True, default=False)
 
@@ -305,62 +299,39 @@ class Blur(AbstractRule):
         """Change the synapses below layer `index` of `final` (BLUR eqs. 7 and 8)."""
         genome = self._genome(theta, index)
         scale = 1.0 if self.reduction == "sum" else 1.0 / x.shape[0]
-        rate = genome.eta_tilde * scale
+        limits = plasticity.Limits(
+            self.oja, self.oja_extra, self.saturation, self.saturation_epsilon
+        )
         # A synapse with one state is changed by the rule's first.
         s = 1 if self.single_state else self.states
-        nu_tilde, mu_tilde = genome.nu_tilde[:, :s].T, genome.mu_tilde[:s]
-        every_post = neurons.mix(genome.mu_tilde, final[index])
-        post = every_post[:s]
+        nu_tilde = genome.nu_tilde[:, :s].T
+        upper_post = neurons.mix(genome.mu_tilde, final[index])
+        post = scale * upper_post[:s]
+        lower = None
         if index == 0:
-            lower = None
-            weight = plasticity.hebb_input(x, nu_tilde[:, 0], post)
+            change = plasticity.hebb_input(x, nu_tilde[:, 0], post)
         else:
             lower = (forward if self.forward_presynaptic else final)[index - 1]
-            weight = plasticity.hebb(neurons.mix(nu_tilde, lower), post)
-        bias = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=1)
-        new_weight, new_bias = self._apply(
-            genome, rate, scale, synapses.weight, synapses.bias, weight, bias, every_post
+            change = plasticity.hebb(neurons.mix(nu_tilde, lower), post)
+        bias_change = None
+        if synapses.bias is not None:
+            bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=1)
+        weight, bias = plasticity.change_block(
+            limits, genome, synapses.weight, synapses.bias, change, bias_change, upper_post, scale
         )
-        new_backward = None
-        if synapses.backward is not None:
+        backward = synapses.backward
+        if backward is not None:
             assert lower is not None
             lower_post = neurons.mix(genome.mu_tilde, lower)
             if self.symmetric:
-                change = jnp.swapaxes(weight, 1, 2)
+                change = jnp.swapaxes(change, 1, 2)
             else:
-                change = plasticity.hebb(neurons.mix(nu_tilde, final[index]), lower_post[:s])
-            new_backward, _ = self._apply(
-                genome, rate, scale, synapses.backward, None, change, None, lower_post
+                upper_pre = neurons.mix(nu_tilde, final[index])
+                change = plasticity.hebb(upper_pre, scale * lower_post[:s])
+            backward, _ = plasticity.change_block(
+                limits, genome, backward, None, change, None, lower_post, scale
             )
-        return Synapses(new_weight, new_bias, new_backward)
-
-    def _apply(self, genome, rate, scale, weight, bias, change, bias_change, post):
-        """Bring one block of synapses, its bias as a further sender, to its next value."""
-        keep = genome.f_tilde - 1
-        if self.oja is None:
-            step = keep * weight + rate * change
-            new = plasticity.apply_change(
-                self.saturation, genome, self.saturation_epsilon, weight, step
-            )
-            if bias is None:
-                return new, None
-            step = keep * bias + rate * bias_change
-            return new, plasticity.apply_change(
-                self.saturation, genome, self.saturation_epsilon, bias, step
-            )
-        # Oja's sums run over all senders of a unit, the bias among them.
-        whole, whole_change = weight, change
-        if bias is not None:
-            whole = jnp.concatenate([weight, bias[:, None, :]], axis=1)
-            whole_change = jnp.concatenate([change, bias_change[:, None, :]], axis=1)
-        step = keep * whole + rate * whole_change
-        step = step + plasticity.oja(
-            self.oja, genome, self.oja_extra, whole, scale * whole_change, post, scale
-        )
-        new = plasticity.apply_change(
-            self.saturation, genome, self.saturation_epsilon, whole, step
-        )
-        return (new, None) if bias is None else (new[:, :-1], new[:, -1])
+        return Synapses(weight, bias, backward)
 
     # Synapse normalisation
 

@@ -1,0 +1,75 @@
+"""Setting up JAX for the command line, before it is first used."""
+
+import os
+import sys
+from pathlib import Path
+
+CACHE = "HEBBAX_CACHE"
+LARGEST = 8
+
+
+def cache_folder() -> Path:
+    """Return `$HEBBAX_CACHE`, or the user's cache folder for hebbax."""
+    import pooch
+
+    given = os.environ.get(CACHE)
+    return Path(given).expanduser() if given else Path(pooch.os_cache("hebbax"))
+
+
+def cores() -> int:
+    """Return how many cores this process may use, at most 8."""
+    if sys.platform == "linux":
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    return min(available, LARGEST)
+
+
+def set_up_jax(runs: int | None = None) -> None:
+    """Keep compiled programs between starts, and make the cores devices.
+
+    XLA leaves cores idle on small work, so `meta_train` splits its runs over devices: as many
+    as there are cores, or the most of them that divide `runs`. Accelerators are used as they are.
+    """
+    import jax
+
+    folder = cache_folder() / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"note: no compilation cache in {folder} ({error.strerror})", file=sys.stderr)
+    else:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        # Dozens of programs that compile in a tenth of a second each make a second start slow.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    devices = cores()
+    while runs is not None and runs % devices:
+        devices -= 1
+    try:
+        jax.config.update("jax_num_cpu_devices", devices)
+    except RuntimeError:
+        # A program that calls `main` may have used JAX already; then its devices are taken.
+        return
+
+
+class CompileClock:
+    """Sums the seconds JAX spends on compiling, or on fetching what it compiled before."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __enter__(self) -> "CompileClock":
+        import jax
+
+        jax.monitoring.register_event_duration_secs_listener(self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import jax
+
+        jax.monitoring.unregister_event_duration_listener(self._hear)
+
+    def _hear(self, event: str, duration: float, **_: object) -> None:
+        if event.startswith("/jax/core/compile/"):
+            self.seconds += duration

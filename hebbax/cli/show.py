@@ -1,0 +1,113 @@
+"""`hebbax show RULE`."""
+
+import dataclasses
+import json as json_
+from typing import Annotated, Any
+
+import tyro
+from rich.cells import cell_len
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from hebbax.cli._command import Command
+from hebbax.cli._console import console, print_json, say
+
+# What the genome's fields are called in the BLUR paper, what they do, and what their rows and
+# columns count.
+_MATRICES = {
+    "nu": ("ν", "neurons, forward", "to state", "from state"),  # noqa: RUF001
+    "mu": ("μ", "neurons, backward", "to state", "from state"),
+    "nu_tilde": ("ν̃", "presynaptic", "from neuron state", "to synapse state"),  # noqa: RUF001
+    "mu_tilde": ("μ̃", "postsynaptic", "to synapse state", "from neuron state"),
+}
+_SCALARS = {
+    "f": ("f", "neurons keep"),
+    "eta": ("η", "neurons are updated"),
+    "f_tilde": ("f̃", "synapses keep"),
+    "eta_tilde": ("η̃", "synapses are updated"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Show(Command):
+    """Print a rule: its meta-parameters as labelled matrices, and how it was trained."""
+
+    rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
+    """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
+    json: FlagCreatePairsOff[bool] = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Do it."""
+        from hebbax._trees import to_arrays
+        from hebbax.cli._rule import find_rule
+
+        found = find_rule(self.rule)
+        arrays = to_arrays(found.theta)
+        if self.json:
+            print_json(
+                {
+                    **found.summary(),
+                    "hyperparameters": found.changed(),
+                    "theta": arrays,
+                    "card": found.card,
+                }
+            )
+            return 0
+        place = console()
+        summary = found.summary()
+        say(place, f"{found.name}: {summary['family']}, {found.meta_parameters:,} meta-parameters")
+        say(place, f"file: {found.path}")
+        _print_fields(place, "hyper-parameters that differ from the defaults", found.changed())
+        layers = getattr(found.rule, "layer_genomes", None)
+        if layers is None:
+            _print_arrays(place, arrays)
+        else:
+            for layer in range(layers):
+                say(place, f"\nsynapse layer {layer + 1} of {layers}")
+                _print_arrays(place, {name: array[layer] for name, array in arrays.items()})
+        _print_fields(place, "card", found.card)
+        return 0
+
+
+def _print_fields(place: Any, title: str, fields: dict[str, Any]) -> None:
+    say(place, f"\n{title}" + ("" if fields else ": none"))
+    for name, value in fields.items():
+        text = value if isinstance(value, str) else json_.dumps(value, ensure_ascii=False)
+        say(place, f"  {name}: {text}")
+
+
+def _print_arrays(place: Any, arrays: dict[str, Any]) -> None:
+    for name, array in arrays.items():
+        if array.ndim == 2:
+            _print_matrix(place, name, array)
+    scalars = {name: array for name, array in arrays.items() if array.ndim == 0}
+    if scalars:
+        say(place, "")
+    for name, array in scalars.items():
+        symbol, meaning = _SCALARS.get(name, (name, ""))
+        # A combining tilde takes no room.
+        gap = " " * (18 - cell_len(symbol))
+        say(place, f"  {symbol}{gap}{_number(array)}  {meaning}".rstrip())
+    for name, array in arrays.items():
+        if array.ndim == 1:
+            say(place, f"  {name:<18}{' '.join(map(_number, array))}")
+        elif array.ndim > 2:
+            say(place, f"\n  {name} {list(array.shape)}")
+            for row in array.reshape(-1, array.shape[-1]):
+                say(place, f"    {' '.join(map(_number, row))}")
+
+
+def _print_matrix(place: Any, name: str, matrix: Any) -> None:
+    symbol, meaning, row, column = _MATRICES.get(name, (name, "", "row", "column"))
+    say(place, f"\n  {symbol}  {meaning}".rstrip())
+    width = len(row) + 6
+    headings = "".join(f"{index:>9}" for index in range(matrix.shape[1]))
+    say(place, f"  {'':<{width}}{column}")
+    say(place, f"  {'':<{width}}{headings}")
+    for index, values in enumerate(matrix):
+        numbers = "".join(f"{_number(value):>9}" for value in values)
+        say(place, f"  {row + ' ' + str(index):<{width}}{numbers}")
+
+
+def _number(value: Any) -> str:
+    return f"{float(value):+.4g}" if abs(float(value)) >= 1e4 else f"{float(value):+.4f}"

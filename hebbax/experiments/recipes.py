@@ -1,0 +1,248 @@
+"""Recipes: meta-training runs with a name, `hebbax train NAME` on the command line.
+
+A recipe is a frozen dataclass: its fields are the options, their defaults the settings that are
+known to work, its methods build what `meta_train` asks for. Nothing here imports JAX before a
+method is called, so that the command line can show the options at once.
+"""
+
+import abc
+import dataclasses
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from hebbax.meta.methods import Gradient
+    from hebbax.meta.objectives import AbstractObjective
+    from hebbax.meta.trainer import Result
+    from hebbax.rules import Blur
+    from hebbax.tasks import AbstractFamily
+
+# Genomes start around backpropagation (BLUR eq. 4); the noise tells the runs apart.
+TOY_RULE: dict[str, Any] = {"init_scale": 0.1}
+
+MNIST_RULE: dict[str, Any] = {"init_scale": 0.1}
+# BLUR sec. 4.2: digits cropped to the middle 20 pixels, then 10 by 10; all ten and two halves.
+MNIST_SIZE, MNIST_CROP = 10, 20
+MNIST_CLASSES: tuple[tuple[int, ...] | None, ...] = (None, (0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
+
+FINAL_RATE = 0.02
+"""Share of the learning rate that is left at the end of the cosine."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BlurRecipe(abc.ABC):
+    """Meta-train a BLUR genome by gradient descent through the unroll.
+
+    **Raises:** `ValueError` naming the first option that is out of range.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    evaluation: ClassVar[str]
+    """What `hebbax evaluate` is to be asked about a rule of this recipe."""
+
+    states: int = 2
+    """States per neuron, k; at least 2."""
+    hidden: tuple[int, ...] = (20,)
+    """Units of the hidden layers."""
+    unrolls: int = 10
+    """Updates in a lifetime."""
+    batch: int = 128
+    """Examples in each update."""
+    query: int = 512
+    """Examples that judge a lifetime."""
+    tasks: int = 1
+    """Tasks sampled of each family at every meta-step."""
+    runs: int = 4
+    """Genomes trained side by side; the best is kept."""
+    steps: int = 2000
+    """Meta-steps."""
+    learning_rate: float = 1e-2
+    """Adam's learning rate on the genome, decayed to 2 % along a cosine."""
+    clip: float = 1.0
+    """Bound on the norm of the meta-gradient."""
+    validation: int = 16
+    """Tasks of each family that decide which genome is the best, at every checkpoint."""
+    log_every: int = 50
+    """Meta-steps between logged lines."""
+    checkpoint_every: int = 500
+    """Meta-steps between checkpoints; a multiple of log_every."""
+    seed: int = 0
+    """Decides every random number."""
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range by name."""
+        least = {"states": 2, "seed": 0}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            low = least.get(field.name, 1)
+            if isinstance(value, int) and value < low:
+                raise ValueError(f"{field.name} must be at least {low}; got {value}.")
+            if isinstance(value, float) and not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{field.name} must be positive and finite; got {value}.")
+        if min(self.hidden, default=1) < 1:
+            raise ValueError(
+                f"hidden must hold sizes of at least 1; got {' '.join(map(str, self.hidden))}."
+            )
+        if self.checkpoint_every % self.log_every:
+            raise ValueError(
+                f"checkpoint_every must be a multiple of log_every, {self.log_every}; "
+                f"got {self.checkpoint_every}."
+            )
+
+    @abc.abstractmethod
+    def rule(self) -> "Blur":
+        """Return the rule whose meta-parameters are learnt."""
+
+    @abc.abstractmethod
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return the task families that are sampled at every meta-step.
+
+        **Raises:** what the families' constructors raise, for unknown names or missing data.
+        """
+
+    @abc.abstractmethod
+    def objective(self) -> "AbstractObjective":
+        """Return what a lifetime is judged by."""
+
+    def method(self) -> "Gradient":
+        """Return the outer loop's optimiser."""
+        import optax
+
+        from hebbax.meta.methods import Gradient
+
+        rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
+        return Gradient(optax.adam(rate), clip=self.clip)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options by name, as JSON has them."""
+        values = dataclasses.asdict(self)
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
+    def meta_train(
+        self,
+        directory: Path,
+        families: "tuple[AbstractFamily, ...] | None" = None,
+        *,
+        progress: bool = False,
+    ) -> "Result":
+        """Run the recipe in `directory`, or go on with the run it holds.
+
+        **Arguments:**
+
+        - `families`: what `task_families()` returned, if it has been called already.
+        - `progress`: show a progress bar.
+
+        **Returns:** what `hebbax.meta_train` returns; see there for the errors too.
+        """
+        import jax
+
+        from hebbax._version import __version__
+        from hebbax.meta.trainer import meta_train
+
+        families = self.task_families() if families is None else families
+        card = {
+            "title": self.title,
+            "recipe": self.name,
+            "options": self.options(),
+            "families": [family.name for family in families],
+            "hebbax": __version__,
+            "jax": jax.__version__,
+        }
+        return meta_train(
+            self.rule(),
+            families,
+            self.objective(),
+            self.method(),
+            hidden=self.hidden,
+            steps=self.steps,
+            key=jax.random.key(self.seed),
+            directory=directory,
+            runs=self.runs,
+            tasks=self.tasks,
+            validation=self.validation,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint_every,
+            card=card,
+            progress=progress,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class BlurToy(BlurRecipe):
+    """Toy functions of two variables (BLUR sec. 4.1): a genome within minutes."""
+
+    name: ClassVar[str] = "blur/toy"
+    title: ClassVar[str] = "BLUR, meta-trained on toy functions of two variables"
+    evaluation: ClassVar[str] = "--task two_moons --steps 20"
+
+    families: tuple[str, ...] = ("xor", "or", "and", "circle", "two_moons")
+    """Toy functions to meta-train on."""
+
+    def __post_init__(self) -> None:
+        """Refuse options out of range by name."""
+        super().__post_init__()
+        if not self.families:
+            raise ValueError("families must name at least one toy function; got none.")
+
+    def rule(self) -> "Blur":
+        """Return a rule whose genomes start near backpropagation."""
+        from hebbax.rules import Blur
+
+        return Blur(states=self.states, **TOY_RULE)
+
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return one family for each toy function."""
+        from hebbax._errors import check_choice
+        from hebbax.data.toy import TOYS
+        from hebbax.tasks import toy
+
+        for name in self.families:
+            check_choice("families", name, TOYS)
+        return tuple(toy(name) for name in self.families)
+
+    def objective(self) -> "AbstractObjective":
+        """Judge a lifetime by its end."""
+        from hebbax.meta.objectives import QueryCrossEntropy
+
+        return QueryCrossEntropy(steps=self.unrolls, batch=self.batch, query=self.query)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlurMnist(BlurRecipe):
+    """MNIST at 10 by 10 pixels, all digits and two halves of them (BLUR sec. 4.2)."""
+
+    name: ClassVar[str] = "blur/mnist"
+    title: ClassVar[str] = "BLUR, meta-trained on MNIST at 10 by 10 pixels"
+    evaluation: ClassVar[str] = f"--task mnist --size {MNIST_SIZE} --crop {MNIST_CROP}"
+
+    hidden: tuple[int, ...] = (64,)
+    """Units of the hidden layers."""
+    unrolls: int = 20
+    """Updates in a lifetime."""
+
+    def rule(self) -> "Blur":
+        """Return a rule whose genomes start near backpropagation."""
+        from hebbax.rules import Blur
+
+        return Blur(states=self.states, **MNIST_RULE)
+
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return MNIST and its halves, relabelled from 0. **Raises:** see `hebbax.data.load`."""
+        from hebbax.tasks import images
+
+        return tuple(
+            images("mnist", size=MNIST_SIZE, crop=MNIST_CROP, classes=classes)
+            for classes in MNIST_CLASSES
+        )
+
+    def objective(self) -> "AbstractObjective":
+        """Judge a lifetime by its whole course, so that every prefix counts."""
+        from hebbax.meta.objectives import OnlineCrossEntropy
+
+        return OnlineCrossEntropy(steps=self.unrolls, batch=self.batch, query=self.query)
+
+
+RECIPES: dict[str, type[BlurRecipe]] = {recipe.name: recipe for recipe in (BlurToy, BlurMnist)}
+"""All recipes by name. One whose options have defaults of their own is a class of its own."""

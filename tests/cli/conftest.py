@@ -1,0 +1,82 @@
+"""What the tests of the command line share: a runner, and a cache of their own."""
+
+import dataclasses
+import json
+
+import jax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+from hebbax import Blur, save_rule
+from hebbax.cli import main
+
+_CACHE_SETTINGS = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def cache(tmp_path_factory):
+    """Keep compiled programs away from the user's cache, and JAX as it was for other tests."""
+    # With the backend started, `main` leaves the devices of this process alone.
+    jax.devices()
+    before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEBBAX_CACHE", str(folder))
+        yield folder
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a command line did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def hebbax(capsys, tmp_path, monkeypatch):
+    """Return a function that runs a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        status = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(hebbax):
+    """Return a function that runs a bad command line and returns its one line."""
+
+    def run(*words):
+        outcome = hebbax(*words)
+        assert outcome.status == 2
+        assert outcome.out == ""
+        assert outcome.err.startswith("hebbax: ")
+        assert outcome.err.endswith("\n")
+        assert outcome.err.count("\n") == 1
+        return outcome.err
+
+    return run
+
+
+@pytest.fixture
+def rule_file(tmp_path):
+    """Return a rule file: backpropagation as a genome of two states."""
+    rule, path = Blur(feedback="error", learn_rescale=True), tmp_path / "some.safetensors"
+    save_rule(path, rule, rule.init(jax.random.key(0)), {"title": "a rule for tests"})
+    return path

@@ -1,0 +1,71 @@
+import jax
+import pytest
+
+from hebbax import Blur, save_rule
+
+SMALL = ("--hidden", 3, "--steps", 3, "--batch", 8, "--seeds", 2)
+
+
+def test_table(hebbax, rule_file):
+    outcome = hebbax("evaluate", rule_file, "--task", "iris", *SMALL)
+    assert outcome.status == 0
+    for text in ("on iris: networks 4-3-3", "updates", "SGD", "momentum", "Adam", "rate", "±"):
+        assert text in outcome.out
+    assert "compiled in" in outcome.out
+    assert "evaluating" in outcome.err
+
+
+def test_json_is_pure(hebbax, rule_file):
+    outcome = hebbax("evaluate", rule_file, "--task", "iris", "--no-baselines", "--json", *SMALL)
+    result = outcome.json
+    assert result["sizes"] == [4, 3, 3]
+    assert result["updates"] == [1, 2, 3]
+    assert list(result["learners"]) == ["rule"]
+    accuracy = result["learners"]["rule"]["accuracy"]
+    assert len(accuracy) == 2
+    assert all(0 <= share <= 1 for row in accuracy for share in row)
+
+
+def test_the_seed_decides(hebbax, rule_file):
+    words = ("evaluate", rule_file, "--task", "wine", "--no-baselines", "--json", *SMALL)
+    first, second = (hebbax(*words).json["learners"] for _ in range(2))
+    other = hebbax(*words, "--seed", 1).json["learners"]
+    assert first == second
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--task mnst", "--task must be one of mnist, "),
+        ("--task mnst", "got 'mnst'. Did you mean 'mnist'?"),
+        ("--task xor --steps 0", "--steps must be at least 1; got 0."),
+        ("--task xor --hidden 4 0", "--hidden must hold sizes of at least 1; got 4 0."),
+        ("--task xor --seeds 0", "--seeds must be at least 1; got 0."),
+        ("--task xor --size 0", "--size must be at least 1; got 0."),
+        ("--task xor --size 10", "--size is 10, but xor has no pixels to resize"),
+        ("--task digits --crop 10", "--crop is 10, but must lie between 1 and 8"),
+        ("--task xor --size ten", "--size must be a whole number; got 'ten'."),
+    ],
+)
+def test_bad_options(refused, rule_file, words, line):
+    assert line in refused("evaluate", rule_file, *words.split())
+
+
+def test_missing_data(refused, rule_file, tmp_path, monkeypatch):
+    def fail(*_args, **_settings):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", fail)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
+    monkeypatch.setenv("HEBBAX_DATA", str(tmp_path))
+    line = refused("evaluate", rule_file, "--task", "mnist")
+    assert line.startswith("hebbax: --task mnist: ")
+    assert "put it into" in line
+
+
+def test_a_genome_for_each_layer_fits_one_depth(refused, tmp_path):
+    rule = Blur(layer_genomes=2)
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    line = refused("evaluate", tmp_path, "--task", "xor", "--hidden", 4, 4)
+    assert line.startswith("hebbax: --hidden 4 4: this genome was made for networks of 2 synapse")

@@ -1,0 +1,135 @@
+import json
+import struct
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from hebbax import Blur, data, save_rule, zoo
+
+
+def test_show_prints_labelled_matrices(hebbax, rule_file):
+    outcome = hebbax("show", rule_file)
+    assert outcome.status == 0
+    for text in (
+        "Blur, 21 meta-parameters",
+        "feedback: error",
+        "learn_rescale: true",
+        "  neurons, forward\n",
+        "from state",
+        "to state 1      +1.0000  +0.0000",
+        "from neuron state 0      +1.0000",
+        "+0.1000  synapses are updated",
+        "rescale           +1.0000",
+        "title: a rule for tests",
+    ):
+        assert text in outcome.out
+
+
+def test_show_json(hebbax, rule_file):
+    shown = hebbax("show", rule_file, "--json").json
+    assert shown["family"] == "Blur"
+    assert shown["states"] == 2
+    assert shown["hyperparameters"] == {"feedback": "error", "learn_rescale": True}
+    assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
+    assert shown["card"] == {"title": "a rule for tests"}
+
+
+def test_show_a_genome_for_each_layer(hebbax, tmp_path):
+    rule = Blur(layer_genomes=2, normalization="batch")
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    out = hebbax("show", tmp_path).out
+    assert "synapse layer 1 of 2" in out
+    assert out.count("μ̃  postsynaptic") == 2
+    assert out.count("forward_deviation +1.0000 +1.0000") == 2
+
+
+def test_rules_lists_the_zoo(hebbax):
+    assert [rule["name"] for rule in hebbax("rules", "--json").json] == list(zoo.list())
+    outcome = hebbax("rules")
+    assert outcome.status == 0
+    assert all(name in outcome.out for name in zoo.list())
+
+
+def _truncated(path):
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def _foreign(path):
+    save_file({"a": np.zeros(3)}, path)
+
+
+def _text(path):
+    path.write_text("not a rule")
+
+
+def _newer(path):
+    blob = path.read_bytes()
+    size = struct.unpack("<Q", blob[:8])[0]
+    header = json.loads(blob[8 : 8 + size])
+    header["__metadata__"]["hebbax_format"] = "99"
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + blob[8 + size :])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_truncated, "truncated"),
+        (_text, "truncated or not a safetensors file"),
+        (_foreign, "of another program"),
+        (_newer, "rule-file format 99"),
+    ],
+)
+@pytest.mark.parametrize("words", [["show"], ["evaluate", "--task", "xor"]])
+def test_spoilt_rule_files(refused, rule_file, spoil, why, words):
+    spoil(rule_file)
+    line = refused(words[0], rule_file, *words[1:])
+    assert f"RULE {rule_file}: " in line
+    assert why in line
+
+
+def test_unknown_rules(refused, tmp_path):
+    assert "RULE must be a rule file, a run directory or a shipped rule" in refused("show", "no")
+    (tmp_path / "empty").mkdir()
+    assert "a folder without a rule.safetensors" in refused("show", tmp_path / "empty")
+
+
+def test_data_list(hebbax):
+    listed = hebbax("data", "list", "--json").json
+    assert [row["name"] for row in listed] == [info.name for info in data.available()]
+    outcome = hebbax("data", "list")
+    assert outcome.status == 0
+    assert "breast_cancer" in outcome.out
+
+
+def test_data_fetch_bundled(hebbax):
+    outcome = hebbax("data", "fetch", "iris")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "nothing to fetch" in outcome.out
+
+
+@pytest.mark.data
+def test_data_fetch_finds_what_is_here(hebbax):
+    assert "mnist is in " in hebbax("data", "fetch", "mnist").out
+
+
+def test_bad_data(refused, tmp_path, monkeypatch):
+    assert "NAME must be one of mnist, " in refused("data", "fetch", "mnits")
+    assert "Did you mean 'mnist'?" in refused("data", "fetch", "mnits")
+    monkeypatch.setenv("HEBBAX_DATA", str(tmp_path / "nowhere"))
+    assert "HEBBAX_DATA is" in refused("data", "list")
+
+
+def test_no_network(refused, tmp_path, monkeypatch):
+    def fail(*_args, **_settings):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", fail)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
+    monkeypatch.setenv("HEBBAX_DATA", str(tmp_path))
+    line = refused("data", "fetch", "kmnist")
+    assert line.startswith("hebbax: NAME kmnist: ")
+    assert "could not be downloaded" in line
+    assert str(tmp_path) in line

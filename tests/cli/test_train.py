@@ -1,0 +1,151 @@
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from hebbax.rule_file import read_rule_file
+
+SMALL = (
+    *("--families", "xor", "--hidden", 2, "--unrolls", 2, "--batch", 4, "--query", 4),
+    *("--validation", 2, "--log-every", 1),
+)
+SHORT = (*SMALL, "--runs", 1, "--steps", 4, "--checkpoint-every", 2)
+
+
+def test_train_leaves_a_rule_and_says_what_to_do_next(hebbax, tmp_path):
+    outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run")
+    assert outcome.status == 0
+    assert "20 meta-parameters θ" in outcome.out
+    assert "in 2-2-2; on xor" in outcome.out
+    assert "compiled in" in outcome.out
+    assert "meta-steps/s" in outcome.out
+    assert "hebbax show run" in outcome.out
+    assert "hebbax evaluate run --hidden 2 --task" in outcome.out
+    assert "meta-training" in outcome.err
+
+    card = read_rule_file(tmp_path / "run" / "rule.safetensors")[2]
+    assert card["recipe"] == "blur/toy"
+    assert card["options"]["steps"] == 4
+    assert card["families"] == ["xor"]
+    assert {"title", "hebbax", "jax", "validation_loss", "meta_steps"} <= card.keys()
+    assert hebbax("show", "run").status == 0
+
+    again = hebbax("train", "blur/toy", *SHORT, "--out", "run")
+    assert again.status == 0
+    assert "is complete" in again.out
+
+
+def test_json_is_pure_and_the_folder_is_named_after_the_recipe(hebbax, tmp_path):
+    outcome = hebbax("train", "blur/toy", *SHORT, "--json")
+    assert outcome.status == 0
+    assert outcome.json["rule"] == "runs/blur-toy/rule.safetensors"
+    assert np.isfinite(outcome.json["validation_loss"])
+    assert (tmp_path / outcome.json["rule"]).is_file()
+    assert "meta-parameters" in outcome.err
+
+
+def test_another_run_is_not_gone_on_with(hebbax, refused):
+    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+    line = refused("train", "blur/toy", *SHORT, "--out", "run", "--learning-rate", 0.5)
+    assert "--learning-rate is 0.5, but the run in run has 0.01" in line
+    line = refused("train", "blur/mnist", "--out", "run")
+    assert "--out run holds a run of blur/toy, not of blur/mnist" in line
+
+
+def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, refused, tmp_path):
+    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+    (tmp_path / "run" / "rule.safetensors").unlink()
+    line = refused("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
+    assert line.startswith("hebbax: --out run: run holds a run with hidden = [2]")
+
+
+def test_unwritable_folder(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    for words in (("train", "blur/toy"), ("quickstart",)):
+        line = refused(*words, "--out", tmp_path / "file" / "run")
+        assert "--out must be a folder that can be written" in line
+        assert "Not a directory" in line
+
+
+def test_missing_data(refused, tmp_path, monkeypatch):
+    def fail(*_args, **_settings):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("pooch.retrieve", fail)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
+    monkeypatch.setenv("HEBBAX_DATA", str(tmp_path))
+    line = refused("train", "blur/mnist")
+    assert line.startswith("hebbax: RECIPE blur/mnist: MNIST file ")
+
+
+def test_interrupted_at_once(hebbax, monkeypatch):
+    def interrupt(*_args, **_settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hebbax.meta.trainer.meta_train", interrupt)
+    outcome = hebbax("train", "blur/toy", "--steps", 7)
+    assert outcome.status == 130
+    assert outcome.err == (
+        "interrupted before the first checkpoint; "
+        "start again with: hebbax train blur/toy --steps 7\n"
+    )
+
+
+def _start(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "hebbax.cli", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _final_theta(run):
+    newest = max((run / "checkpoints").iterdir())
+    return newest.name, load_file(newest)
+
+
+@pytest.mark.slow
+def test_control_c_and_going_on_end_with_the_same_theta(tmp_path):
+    words = ("train", "blur/toy", *SMALL, "--runs", 2, "--steps", 300, "--checkpoint-every", 100)
+    metrics = tmp_path / "broken" / "metrics.jsonl"
+    broken = _start(tmp_path, *words, "--out", "broken")
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+        assert broken.poll() is None, broken.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    broken.send_signal(signal.SIGINT)
+    _, err = broken.communicate(timeout=60)
+    assert broken.returncode == 130
+    assert "Traceback" not in err
+    line = err.splitlines()[-1]
+    assert line.startswith("interrupted; checkpoint of step ")
+    command = shlex.split(line.partition("go on with: hebbax ")[2])
+    assert command[-2:] == ["--out", "broken"]
+
+    on = _start(tmp_path, *command)
+    out, err = on.communicate(timeout=120)
+    assert on.returncode == 0, err
+    assert "going on from step " in out
+
+    whole = _start(tmp_path, *words, "--out", "whole")
+    _, err = whole.communicate(timeout=120)
+    assert whole.returncode == 0, err
+
+    (name, found), (other, expected) = (_final_theta(tmp_path / run) for run in ("broken", "whole"))
+    assert name == other == "step-0000000300.safetensors"
+    assert found.keys() == expected.keys()
+    for array in expected:
+        np.testing.assert_array_equal(found[array], expected[array], err_msg=array)
+    steps = [json.loads(row)["step"] for row in metrics.read_text().splitlines()]
+    assert steps == list(range(1, 301))

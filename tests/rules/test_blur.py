@@ -1,0 +1,339 @@
+"""What must hold of Blur whatever the genome: symmetries, options, bad input."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hebbax as hx
+from hebbax.rules.blur import Network, Synapses
+
+SIZES = (5, 6, 4, 3)
+OPTIONS = {
+    "default": {},
+    "three states": {"states": 3, "genome_init": "random", "init_scale": 0.3},
+    "symmetric": {"symmetric": True},
+    "single state": {"single_state": True, "symmetric": True},
+    "program": {"synapse_normalization": None, "reduction": "sum", "synapse_update": -1e-3},
+    "no bias": {"bias": False},
+    "batch normalization": {"normalization": "batch"},
+    "unit normalization": {"normalization": "units"},
+    "batch and units": {"normalization": "batch_and_units"},
+    "stored": {"synapse_normalization": "stored", "learn_rescale": True},
+    "multiplicative": {"backward_update": "multiplicative"},
+    "second state": {"backward_update": "multiplicative_second_state"},
+    "oja full": {"oja": "full"},
+    "oja first": {"oja": "first"},
+    "oja weights": {"oja": "weights", "symmetric": True},
+    "oja activations": {"oja": "activations", "symmetric": True, "single_state": True},
+    "tanh saturation": {"saturation": "tanh"},
+    "exponential saturation": {"saturation": "exponential"},
+    "error": {"feedback": "error"},
+    "residual": {"feedback": "residual"},
+    "layer genomes": {"layer_genomes": 3, "init_scale": 0.1},
+    "forward presynaptic": {"forward_presynaptic": True},
+    "uniform": {"synapse_init": "uniform", "fan_in": False, "learn_synapse_gain": True},
+}
+
+
+@pytest.fixture(params=[*OPTIONS.values()], ids=[*OPTIONS])
+def rule(request):
+    return hx.Blur(**{"init_scale": 0.2, **request.param})
+
+
+@pytest.fixture
+def case(rule, key):
+    theta = rule.init(key)
+    net = jax.jit(rule.init_network, static_argnums=2)(theta, jax.random.key(1), SIZES)
+    x = jax.random.normal(jax.random.key(2), (8, SIZES[0]))
+    y = jax.nn.one_hot(jnp.arange(8) % SIZES[-1], SIZES[-1])
+    return rule, theta, net, x, y
+
+
+@eqx.filter_jit
+def update(rule, theta, net, x, y):
+    return rule.update(theta, net, x, y)
+
+
+@eqx.filter_jit
+def predict(rule, theta, net, x):
+    return rule.predict(theta, net, x)
+
+
+def close(a, b, atol=2e-5):
+    jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, atol=atol, rtol=1e-5), a, b)
+
+
+def permute_hidden(net, order):
+    """Renumber the units of the first hidden layer."""
+    first, second, *rest = net.layers
+    first = Synapses(
+        first.weight[:, :, order], None if first.bias is None else first.bias[:, order], None
+    )
+    backward = None if second.backward is None else second.backward[:, :, order]
+    second = Synapses(second.weight[:, order], second.bias, backward)
+    return Network((first, second, *rest))
+
+
+def test_permuting_hidden_units_permutes_the_result(case):
+    rule, theta, net, x, y = case
+    order = jnp.asarray([3, 1, 5, 0, 2, 4])
+    plain, prediction = update(rule, theta, net, x, y)
+    permuted, same = update(rule, theta, permute_hidden(net, order), x, y)
+    close(prediction, same)
+    close(permute_hidden(plain, order), permuted)
+
+
+def test_permuting_inputs_permutes_the_first_synapses(case):
+    rule, theta, net, x, y = case
+    order = jnp.asarray([4, 2, 0, 1, 3])
+
+    def permute(net):
+        first, *rest = net.layers
+        return Network((Synapses(first.weight[:, order], first.bias, None), *rest))
+
+    plain, prediction = update(rule, theta, net, x, y)
+    permuted, same = update(rule, theta, permute(net), x[:, order], y)
+    close(prediction, same)
+    close(permute(plain), permuted)
+
+
+def test_permuting_examples_leaves_the_network(case):
+    rule, theta, net, x, y = case
+    order = jnp.asarray([7, 2, 0, 4, 1, 3, 6, 5])
+    plain, prediction = update(rule, theta, net, x, y)
+    permuted, shuffled = update(rule, theta, net, x[order], y[order])
+    close(prediction[order], shuffled)
+    close(plain, permuted)
+
+
+def test_population_equals_a_loop(rule):
+    keys = jax.random.split(jax.random.key(5), 3)
+    thetas = jax.vmap(rule.init)(keys)
+    nets = jax.jit(jax.vmap(lambda t, k: rule.init_network(t, k, SIZES)))(thetas, keys)
+    x = jax.random.normal(jax.random.key(2), (8, SIZES[0]))
+    y = jax.nn.one_hot(jnp.arange(8) % SIZES[-1], SIZES[-1])
+    population = jax.jit(jax.vmap(rule.update, (0, 0, None, None)))
+    together, predictions = population(thetas, nets, x, y)
+    for i in range(3):
+        theta, net = jax.tree.map(lambda a, i=i: a[i], (thetas, nets))
+        alone, prediction = update(rule, theta, net, x, y)
+        close(jax.tree.map(lambda a, i=i: a[i], together), alone)
+        close(predictions[i], prediction)
+
+
+def test_prediction_is_what_update_predicted(case):
+    rule, theta, net, x, y = case
+    _, prediction = update(rule, theta, net, x, y)
+    close(predict(rule, theta, net, x), prediction)
+
+
+def test_without_labels_nothing_changes(key):
+    rule = hx.Blur()
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    x = jnp.ones((2, 5))
+    same, _ = rule.update(theta, net, x, None)
+    close(same, net, atol=0)
+
+
+def test_update_is_finite_and_differentiable(case):
+    rule, theta, net, x, y = case
+
+    def loss(theta):
+        carried, _ = rule.update(theta, net, x, y)
+        return jnp.sum(rule.predict(theta, carried, x) ** 2)
+
+    gradient = jax.jit(jax.grad(loss))(theta)
+    assert all(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradient))
+    assert any(jnp.any(g != 0) for g in jax.tree.leaves(gradient))
+
+
+def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
+    x = jax.random.normal(key, (4, 5))
+    y = jax.nn.one_hot(jnp.arange(4) % 3, 3)
+    changes = {}
+    for reduction in ("mean", "sum"):
+        rule = hx.Blur(reduction=reduction)
+        theta = rule.init(key)
+        net = rule.init_network(theta, key, SIZES)
+
+        def change(x, y, rule=rule, theta=theta, net=net):
+            new, _ = rule.update(theta, net, x, y)
+            return jax.tree.map(jnp.subtract, new, net)
+
+        once, twice = change(x, y), change(jnp.tile(x, (2, 1)), jnp.tile(y, (2, 1)))
+        changes[reduction] = once, twice
+    close(*changes["mean"])
+    once, twice = changes["sum"]
+    close(jax.tree.map(lambda a: 2 * a, once), twice)
+
+
+@pytest.mark.parametrize("form", ["full", "first", "weights", "activations"])
+def test_oja_equals_a_plain_loop(key, form):
+    """Equation 8 and its relatives, synapse by synapse."""
+    options = {"synapse_normalization": None, "init_scale": 0.3, "reduction": "sum"}
+    plain, rule = hx.Blur(**options), hx.Blur(oja=form, oja_extra=0.7, **options)
+    theta = rule.init(key)
+    bare = plain.init(key)
+    f_tilde, eta_tilde = 0.9, -0.05
+    def gates(t):
+        values = (jnp.asarray(f_tilde), jnp.asarray(eta_tilde))
+        return eqx.tree_at(lambda t: (t.f_tilde, t.eta_tilde), t, values)
+
+    theta, bare = gates(theta), gates(bare)
+    multiplier = 1.0 if form == "full" else 1.3
+    if form != "full":
+        theta = eqx.tree_at(lambda t: t.oja_multiplier, theta, jnp.asarray(multiplier))
+    net = rule.init_network(theta, key, (4, 5, 3))
+    x = jax.random.normal(jax.random.key(2), (6, 4))
+    y = jax.nn.one_hot(jnp.arange(6) % 3, 3)
+    without, _ = plain.update(bare, net, x, y)
+    with_oja, _ = rule.update(theta, net, x, y)
+    final = rule.backward(theta, net, rule.forward(theta, net, x), y)
+    mu_tilde = np.asarray(theta.mu_tilde)
+
+    def expected(w, w_without, receivers):
+        # w: senders (bias last, if any) by receivers, one synapse state after another.
+        hebb = (w_without - f_tilde * w) / eta_tilde
+        out = w_without.copy()
+        for c, r, j in np.ndindex(w.shape):
+            squares = sum(w[c, i, j] ** 2 for i in range(w.shape[1]))
+            drive = sum(w[c, i, j] * hebb[c, i, j] for i in range(w.shape[1]))
+            post = sum(
+                float(mu_tilde[c] @ np.asarray(receivers[:, b, j])) ** 2 for b in range(len(x))
+            )
+            term = {
+                "full": -(f_tilde - 1) * w[c, r, j] * squares - eta_tilde * w[c, r, j] * drive,
+                "first": -(f_tilde - 1) * multiplier * w[c, r, j] * squares,
+                "weights": -abs(eta_tilde) * multiplier * w[c, r, j] * squares,
+                "activations": -abs(eta_tilde) * multiplier * w[c, r, j] * post,
+            }[form]
+            out[c, r, j] += 0.7 * term
+        return out
+
+    def whole(synapses):
+        return np.concatenate([synapses.weight, synapses.bias[:, None]], axis=1)
+
+    for index, before in enumerate(net.layers):
+        close(
+            whole(with_oja.layers[index]),
+            expected(whole(before), whole(without.layers[index]), final[index]),
+        )
+    close(
+        np.asarray(with_oja.layers[1].backward),
+        expected(
+            np.asarray(net.layers[1].backward), np.asarray(without.layers[1].backward), final[0]
+        ),
+    )
+
+
+def test_saturation_bounds_synapses(key):
+    rule = hx.Blur(saturation="tanh", synapse_update=100.0)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    net, _ = rule.update(theta, net, jnp.ones((8, 5)), jnp.eye(3)[jnp.arange(8) % 3])
+    bound = float(theta.saturation) + rule.saturation_epsilon
+    assert max(float(jnp.abs(w).max()) for w in jax.tree.leaves(net)) <= 1.0001 * bound
+
+
+def test_synapse_normalization_ignores_scale(key):
+    rule = hx.Blur(synapse_normalization="activations")
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    x = jax.random.normal(key, (4, 5))
+    scaled = jax.tree.map(lambda w: 7 * w, net)
+    close(rule.predict(theta, net, x), rule.predict(theta, scaled, x))
+
+
+def test_stored_normalization_makes_unit_columns(key):
+    rule = hx.Blur(synapse_normalization="stored", synapse_update=0.0)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    net, _ = rule.update(theta, net, jnp.ones((2, 5)), jnp.eye(3)[:2])
+    first = net.layers[0]
+    np.testing.assert_allclose(
+        jnp.sum(first.weight**2, axis=1) + first.bias**2, np.ones((2, 6)), rtol=1e-5
+    )
+
+
+def test_genome_size():
+    """About 4 k² + O(k) numbers (BLUR table 1)."""
+    for k in (2, 3, 8):
+        theta = hx.Blur(states=k).init(jax.random.key(0))
+        assert sum(a.size for a in jax.tree.leaves(theta)) == 4 * k * k + 4
+
+
+def test_rule_is_hashable_and_compares_by_options():
+    assert hash(hx.Blur(states=3)) == hash(hx.Blur(states=3))
+    assert hx.Blur(states=3) == hx.Blur(states=3)
+    assert hx.Blur(states=3) != hx.Blur(states=4)
+
+
+BAD = {
+    "states": 1,
+    "forward_activation": "tanhh",
+    "backward_activation": "softmax",
+    "last_activation": "",
+    "backward_update": "multiply",
+    "normalization": "layer",
+    "synapse_normalization": "weights",
+    "oja": "yes",
+    "saturation": "exp",
+    "feedback": "label",
+    "reduction": "max",
+    "genome_init": "zeros",
+    "synapse_init": "ones",
+    "layer_genomes": 0,
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [*BAD.items()])
+def test_bad_options_are_named(option, value):
+    with pytest.raises(ValueError, match=option) as error:
+        hx.Blur(**{option: value})
+    assert repr(value) in str(error.value) or str(value) in str(error.value)
+
+
+def test_the_nearest_name_is_offered():
+    with pytest.raises(ValueError, match=r"Did you mean 'tanh'\?"):
+        hx.Blur(forward_activation="tanhh")
+
+
+def test_sizes_that_do_not_fit_are_refused(key, unchecked):
+    rule = hx.Blur()
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    good_x, good_y = jnp.ones((4, 5)), jnp.ones((4, 3))
+    for x, y, words in (
+        (jnp.ones((4, 6)), good_y, r"\[batch, 5\]"),
+        (jnp.ones(5), None, r"\[batch, 5\]"),
+        (good_x, jnp.ones((4, 2)), r"\[4, 3\]"),
+        (good_x, jnp.ones((3, 3)), r"\[4, 3\]"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            rule.update(theta, net, x, y)
+    for sizes in ((5,), (5, 0), ()):
+        with pytest.raises(ValueError, match="at least two positive layer sizes"):
+            rule.init_network(theta, key, sizes)
+
+
+def test_layer_genomes_need_their_depth(key):
+    rule = hx.Blur(layer_genomes=2)
+    with pytest.raises(ValueError, match="2 synapse layers"):
+        rule.init_network(rule.init(key), key, SIZES)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [*itertools.product(["none", "tanh", "relu", "relu_tanh", "sigmoid", "leaky_relu"], repeat=2)],
+)
+def test_any_pair_of_activations_runs(key, forward, backward):
+    rule = hx.Blur(forward_activation=forward, backward_activation=backward)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, (4, 5, 3))
+    net, _ = update(rule, theta, net, jnp.ones((2, 4)), jnp.eye(3)[:2])
+    assert all(jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(net))
