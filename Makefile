@@ -16,7 +16,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/hebbax quickstart $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

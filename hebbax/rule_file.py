@@ -89,12 +89,16 @@ def read_rule_file(
         raise RuleFileError(f"{path} is truncated or not a safetensors file ({error}).") from error
     if "hebbax_format" not in metadata:
         raise RuleFileError(f"{path} is a safetensors file of another program, not a rule file.")
+    if not metadata["hebbax_format"].isdigit():
+        raise RuleFileError(
+            f"{path} has the rule-file format {metadata['hebbax_format']!r}, which is no number."
+        )
     if int(metadata["hebbax_format"]) > FORMAT:
         raise RuleFileError(
             f"{path} has the rule-file format {metadata['hebbax_format']}; this version of hebbax "
             f"reads formats up to {FORMAT}: install a newer one."
         )
-    family = metadata["family"]
+    family = metadata.get("family")
     if family not in FAMILIES:
         raise RuleFileError(
             f"{path} holds a rule of the family {family!r}; this version of hebbax knows "

@@ -19,6 +19,12 @@ def at_least(low: int, **options: int | None) -> None:
             raise BadInputError(f"{flag(name)} must be at least {low}; got {value}.")
 
 
+def check_seed(seed: int) -> None:
+    """Raise `BadInputError` for a seed that is not an unsigned number of 32 bits."""
+    if not 0 <= seed < 2**32:
+        raise BadInputError(f"--seed must lie between 0 and {2**32 - 1}; got {seed}.")
+
+
 def check_sizes(hidden: Sequence[int]) -> None:
     """Raise `BadInputError` for a hidden layer without units."""
     if min(hidden, default=1) < 1:

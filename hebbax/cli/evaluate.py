@@ -9,7 +9,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
-from hebbax.cli._errors import at_least, blame, check_name, check_sizes
+from hebbax.cli._errors import at_least, blame, check_name, check_seed, check_sizes
 
 if TYPE_CHECKING:
     from hebbax.meta.evaluation import Curves
@@ -49,7 +49,7 @@ class Evaluate(Command):
         """Do it."""
         at_least(1, size=self.size, crop=self.crop)
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
-        at_least(0, seed=self.seed)
+        check_seed(self.seed)
         check_sizes(self.hidden)
         from hebbax.cli._jax import CompileClock, set_up_jax
 
@@ -189,7 +189,7 @@ def judged(steps: int) -> tuple[int, ...]:
 
 def _cell(curve: "Curves", index: int) -> str:
     accuracy = curve.accuracy[:, index]
-    return f"{_short(accuracy.mean())}±{_short(accuracy.std())}"
+    return f"{_short(float(accuracy.mean()))}±{_short(float(accuracy.std()))}"
 
 
 def _short(share: float) -> str:

@@ -8,7 +8,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json
-from hebbax.cli._errors import at_least, check_writable
+from hebbax.cli._errors import check_seed, check_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Quickstart(Command):
 
     def run(self) -> int:
         """Do it."""
-        at_least(0, seed=self.seed)
+        check_seed(self.seed)
         check_writable(self.out, "--out")
         from hebbax.cli._jax import set_up_jax
 

@@ -73,6 +73,8 @@ class BlurRecipe(abc.ABC):
 
     def __post_init__(self) -> None:
         """Refuse options out of range by name."""
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
         least = {"states": 2, "seed": 0}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.rules import AbstractRule
@@ -89,7 +89,7 @@ def _evaluate(
     hidden: tuple[int, ...],
     batch: int,
     test_batch: int,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " seeds"],
     flags: Bool[Array, " steps"],
 ) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
     sizes = (family.inputs, *hidden, family.outputs)

@@ -20,7 +20,7 @@ class RunDirectory:
         config = json.loads(json.dumps(config))
         file = self.path / "config.json"
         if file.exists():
-            found = json.loads(file.read_text())
+            found = _read(file)
             for name in sorted({*found, *config}):
                 if found.get(name) != config.get(name):
                     raise CheckpointError(
@@ -49,3 +49,13 @@ class RunDirectory:
 def _whole_lines(text: str) -> list[str]:
     """Return the lines of `text` that end, as a killed process may have left half of one."""
     return text.split("\n")[:-1]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not the configuration of a run: {error}.") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file} is not the configuration of a run: it holds no settings.")
+    return found

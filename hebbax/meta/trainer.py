@@ -10,7 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._progress import Progress
@@ -136,7 +136,7 @@ def meta_train(
             "rule": {"family": type(rule).__name__, **_plain(hyperparameters(rule))},
             "families": [f.name for f in families],
             "objective": {"name": type(objective).__name__, **_plain(vars(objective))},
-            "method": {"name": type(method).__name__, "clip": method.clip},
+            "method": {"name": type(method).__name__, "fingerprint": method.fingerprint()},
             "hidden": list(hidden),
             "key": jax.random.key_data(key).tolist(),
             "runs": runs,
@@ -169,11 +169,16 @@ def meta_train(
     def keep(step: int) -> None:
         if run_directory is not None:
             checkpoint.save(run_directory.path, step, state, {"history": history})
+        if run_directory is not None and jnp.isfinite(state.best_loss):
             save_rule(
                 run_directory.path / "rule.safetensors",
                 rule,
                 state.best_theta,
-                {**(card or {}), "meta_steps": int(state.best_step), **_training(state)},
+                {
+                    **(card or {}),
+                    "meta_steps": int(state.best_step),
+                    "validation_loss": float(state.best_loss),
+                },
             )
 
     begin = time.perf_counter()
@@ -185,13 +190,15 @@ def meta_train(
                 ahead = min(log_every - step % log_every, steps - step)
                 advanced, metrics = compiled(families, state, k_train, step, ahead)
                 metrics = {name: value.tolist() for name, value in metrics.items()}
-                state, step = advanced, step + ahead
+                reached = step + ahead
                 rate = ahead / (time.perf_counter() - lap)
-                line = {"step": step, **metrics, "meta_steps_per_s": round(rate, 2)}
-                checkpointed = step % checkpoint_every == 0 or step == steps
+                line = {"step": reached, **metrics, "meta_steps_per_s": round(rate, 2)}
+                checkpointed = reached % checkpoint_every == 0 or reached == steps
                 if checkpointed:
-                    state, losses = validated(families, state, k_validation, step)
+                    advanced, losses = validated(families, advanced, k_validation, reached)
                     line["validation_loss"] = losses.tolist()
+                # All at once, so that an interrupt finds the run before or after, not between.
+                state, step = advanced, reached
                 history.append(line)
                 if run_directory is not None:
                     run_directory.log(line)
@@ -211,11 +218,6 @@ def meta_train(
         compile_seconds=compile_seconds,
         seconds=time.perf_counter() - begin,
     )
-
-
-def _training(state: TrainingState) -> dict[str, Any]:
-    loss = float(state.best_loss)
-    return {"validation_loss": loss if math.isfinite(loss) else None}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +247,7 @@ def _initial_state(
         theta=thetas,
         method=jax.vmap(method.init)(thetas),
         best_theta=jax.tree.map(lambda a: a[0], thetas),
-        best_loss=jnp.asarray(jnp.inf),
+        best_loss=jnp.full((), jnp.inf),
         best_run=jnp.zeros((), jnp.int32),
         best_step=jnp.zeros((), jnp.int32),
     )
@@ -256,7 +258,7 @@ def _spread_over_devices(state: TrainingState, runs: int) -> TrainingState:
     devices = jax.devices()
     if len(devices) == 1 or runs % len(devices):
         return state
-    mesh = jax.make_mesh((len(devices),), ("runs",))
+    mesh = jax.make_mesh((len(devices),), ("runs",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("runs"))
     whole = NamedSharding(mesh, PartitionSpec())
 

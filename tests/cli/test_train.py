@@ -59,11 +59,13 @@ def test_another_run_is_not_gone_on_with(hebbax, refused):
     assert "--out run holds a run of blur/toy, not of blur/mnist" in line
 
 
-def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, refused, tmp_path):
+def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
     assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
     (tmp_path / "run" / "rule.safetensors").unlink()
-    line = refused("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
-    assert line.startswith("hebbax: --out run: run holds a run with hidden = [2]")
+    outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
+    assert outcome.status == 2
+    assert outcome.err.startswith("hebbax: --out run: run holds a run with hidden = [2]")
+    assert outcome.err.count("\n") == 1
 
 
 def test_unwritable_folder(refused, tmp_path):

@@ -1,5 +1,6 @@
 """What must hold of Blur whatever the genome: symmetries, options, bad input."""
 
+import dataclasses
 import itertools
 
 import equinox as eqx
@@ -20,6 +21,7 @@ OPTIONS = {
     "program": {"synapse_normalization": None, "reduction": "sum", "synapse_update": -1e-3},
     "no bias": {"bias": False},
     "batch normalization": {"normalization": "batch"},
+    "batch statistics": {"normalization": "batch", "statistics": "batch"},
     "unit normalization": {"normalization": "units"},
     "batch and units": {"normalization": "batch_and_units"},
     "stored": {"synapse_normalization": "stored", "learn_rescale": True},
@@ -75,7 +77,11 @@ def permute_hidden(net, order):
     )
     backward = None if second.backward is None else second.backward[:, :, order]
     second = Synapses(second.weight[:, order], second.bias, backward)
-    return Network((first, second, *rest))
+    statistics = net.statistics
+    if statistics is not None and statistics[0].mean.shape[-1] > 1:
+        lowest = jax.tree.map(lambda a: a[:, :, order], statistics[0])
+        statistics = (lowest, *statistics[1:])
+    return Network((first, second, *rest), statistics)
 
 
 def test_permuting_hidden_units_permutes_the_result(case):
@@ -93,7 +99,8 @@ def test_permuting_inputs_permutes_the_first_synapses(case):
 
     def permute(net):
         first, *rest = net.layers
-        return Network((Synapses(first.weight[:, order], first.bias, None), *rest))
+        layers = (Synapses(first.weight[:, order], first.bias, None), *rest)
+        return Network(layers, net.statistics)
 
     plain, prediction = update(rule, theta, net, x, y)
     permuted, same = update(rule, theta, permute(net), x[:, order], y)
@@ -127,8 +134,26 @@ def test_population_equals_a_loop(rule):
 
 def test_prediction_is_what_update_predicted(case):
     rule, theta, net, x, y = case
+    rule = dataclasses.replace(rule, statistics="batch")
+    net = Network(net.layers)
     _, prediction = update(rule, theta, net, x, y)
     close(predict(rule, theta, net, x), prediction)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "batch_and_units", "units", None])
+def test_predictions_stand_alone(key, normalization):
+    """With stored statistics an example's prediction does not depend on its batch."""
+    rule = hx.Blur(normalization=normalization)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    x = jax.random.normal(jax.random.key(2), (8, 5))
+    net, _ = update(rule, theta, net, x, jnp.eye(3)[jnp.arange(8) % 3])
+    together = predict(rule, theta, net, x)
+    close(together[3:4], predict(rule, theta, net, x[3:4]))
+    if normalization is not None:
+        # On the batch of the last update, stored statistics are those of the batch.
+        own = hx.Blur(normalization=normalization, statistics="batch")
+        close(together, predict(own, theta, Network(net.layers), x), atol=1e-4)
 
 
 def test_without_labels_nothing_changes(key):
@@ -280,6 +305,7 @@ BAD = {
     "last_activation": "",
     "backward_update": "multiply",
     "normalization": "layer",
+    "statistics": "running",
     "synapse_normalization": "weights",
     "oja": "yes",
     "saturation": "exp",

@@ -41,9 +41,10 @@ def loss(layers, x, y, activation, feedback):
     return -jnp.sum((2 * y - 1) * a)
 
 
-@pytest.mark.parametrize("feedback", ["error", "residual", "target"])
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "leaky_relu", "softplus", "sin"])
+@pytest.mark.parametrize(
+    ("feedback", "reduction"), [("error", "mean"), ("residual", "sum"), ("target", "mean")]
+)
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "softplus"])
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5, 4)])
 def test_equals_gradient_descent(key, hidden, activation, reduction, feedback):
     rule = backprop_rule(activation, reduction=reduction, feedback=feedback)

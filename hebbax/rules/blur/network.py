@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax.rules.blur.neurons import Statistics
+
 
 class Synapses(eqx.Module):
     """The synapses between two neighbouring layers.
@@ -28,9 +30,17 @@ class Synapses(eqx.Module):
 
 
 class Network(eqx.Module):
-    """All synapses of a fully connected network, input side first."""
+    """A fully connected network, input side first.
+
+    **Fields:**
+
+    - `layers`: the synapses between each layer and the next.
+    - `statistics`: what activation normalisation uses in predictions, one for each layer but the
+      input; None where it uses the statistics of the batch it predicts.
+    """
 
     layers: tuple[Synapses, ...]
+    statistics: tuple[Statistics, ...] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ Layers are `[k, batch, units]`, states first, so that every product with synapse
 batch of matrix products.
 """
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -48,15 +50,32 @@ def column_norm(
     return jnp.sqrt(square + _NORM_EPSILON)
 
 
+class Statistics(NamedTuple):
+    """Mean and variance of pre-activations, `[k, 1, units]`, or `[k, 1, 1]` over all units."""
+
+    mean: Float[Array, "k _ _"]
+    variance: Float[Array, "k _ _"]
+
+
+def measure(u: States, kind: str) -> Statistics:
+    """Return mean and variance over the batch, over the units, or over both."""
+    axis = _AXES[kind]
+    mean = jnp.mean(u, axis=axis, keepdims=True)
+    # The mean of squares, not of squared differences: one pass over the data, and gradients
+    # that need no second one. Pre-activations are of order one here.
+    variance = jnp.mean(u**2, axis=axis, keepdims=True) - mean**2
+    return Statistics(mean, jnp.maximum(variance, 0))
+
+
 def normalize(
-    u: States, kind: str, mean: Float[Array, " k"], deviation: Float[Array, " k"]
+    u: States,
+    statistics: Statistics,
+    mean: Float[Array, " k"],
+    deviation: Float[Array, " k"],
 ) -> States:
     """Bring pre-activations to a learnt mean and deviation per state (BLUR sec. 3.4)."""
-    axis = _AXES[kind]
-    centred = u - jnp.mean(u, axis=axis, keepdims=True)
-    variance = jnp.mean(centred**2, axis=axis, keepdims=True)
-    scale = deviation[:, None, None] / jnp.sqrt(variance + _EPSILON)
-    return mean[:, None, None] + scale * centred
+    scale = deviation[:, None, None] / jnp.sqrt(statistics.variance + _EPSILON)
+    return scale * u + (mean[:, None, None] - scale * statistics.mean)
 
 
 def backward_drive(

@@ -13,6 +13,7 @@ from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.blur import neurons, plasticity
 from hebbax.rules.blur.genome import Genome, transforms
 from hebbax.rules.blur.network import Network, Synapses, draw
+from hebbax.rules.blur.neurons import Statistics
 
 Layer = Float[Array, "k batch _"]
 
@@ -39,7 +40,10 @@ class Blur(AbstractRule):
     - `normalization`: bring pre-activations, forward and backward, to a learnt mean and deviation
       per state, with statistics of each unit over the `batch` (as the paper), of each example
       over the `units`, or over `batch_and_units`; None for none, as in the authors' program.
-      With `batch` a prediction depends on the batch it is made in.
+    - `statistics`: which ones `predict` normalises with: `stored` ones, measured by a forward
+      pass at the end of each update on that update's batch, so that each prediction stands
+      alone, or those of the `batch` that is predicted, which saves that pass but makes
+      predictions depend on each other.
     - `synapse_normalization`: `activations` divides by the norm of each unit's incoming synapses
       where activations are computed and leaves the stored ones alone (supplement 3.6); `stored`
       normalises the stored ones before each update; None for none.
@@ -74,6 +78,7 @@ class Blur(AbstractRule):
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
     normalization: str | None = eqx.field(static=True, default=None)
+    statistics: str = eqx.field(static=True, default="stored")
     synapse_normalization: str | None = eqx.field(static=True, default="activations")
     learn_rescale: bool = eqx.field(static=True, default=False)
     oja: str | None = eqx.field(static=True, default=None)
@@ -146,6 +151,10 @@ class Blur(AbstractRule):
     # φ
 
     @property
+    def _stores_statistics(self) -> bool:
+        return self.statistics == "stored" and self.normalization in ("batch", "batch_and_units")
+
+    @property
     def _tied(self) -> bool:
         return self.symmetric and self.oja is None
 
@@ -178,13 +187,22 @@ class Blur(AbstractRule):
         )
         if self.single_state and self._synapse_states > 1:
             net = jax.tree.map(lambda w: jnp.broadcast_to(w[:1], w.shape), net)
+        if self._stores_statistics:
+            wide = self.normalization == "batch"
+            net = Network(
+                net.layers,
+                tuple(
+                    Statistics(jnp.zeros(shape), jnp.ones(shape))
+                    for shape in ((self.states, 1, n if wide else 1) for n in sizes[1:])
+                ),
+            )
         if theta.synapse_gain is None:
             return net
         layers = []
         for index, synapses in enumerate(net.layers):
             gain = self._genome(theta, index).synapse_gain
             layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
-        return Network(tuple(layers))
+        return Network(tuple(layers), net.statistics)
 
     # The inner loop
 
@@ -212,7 +230,11 @@ class Blur(AbstractRule):
             self._change(theta, index, net.layers[index], x, forward, final)
             for index in range(len(net.layers))
         )
-        return Network(layers), prediction
+        changed = Network(layers)
+        if self._stores_statistics:
+            _, statistics = self._forward(theta, changed, x, None)
+            changed = Network(layers, statistics)
+        return changed, prediction
 
     def predict(
         self, theta: Genome, net: Network, x: Float[Array, "batch in"]
@@ -221,11 +243,24 @@ class Blur(AbstractRule):
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
         if self.synapse_normalization == "stored":
             net = self._normalize_stored(theta, net)
-        return self.forward(theta, net, x)[-1][0]
+        return self._forward(theta, net, x, net.statistics)[0][-1][0]
 
     def forward(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> list[Layer]:
-        """Return the states `[k, batch, units]` of all layers but the input (BLUR eq. 5)."""
+        """Return the states `[k, batch, units]` of all layers but the input (BLUR eq. 5).
+
+        Normalisation of activations, if any, is by the statistics of this batch.
+        """
+        return self._forward(theta, net, x, None)[0]
+
+    def _forward(
+        self,
+        theta: Genome,
+        net: Network,
+        x: Float[Array, "batch in"],
+        statistics: tuple[Statistics, ...] | None,
+    ) -> tuple[list[Layer], tuple[Statistics, ...]]:
         layers: list[Layer] = []
+        measured: list[Statistics] = []
         for index, synapses in enumerate(net.layers):
             genome = self._genome(theta, index)
             if index == 0:
@@ -234,19 +269,20 @@ class Blur(AbstractRule):
                 u = neurons.send(neurons.mix(genome.nu, layers[-1]), synapses.weight)
             if synapses.bias is not None:
                 u = u + (jnp.sum(genome.nu, axis=1)[:, None] * synapses.bias)[:, None, :]
-            u = self._rescale(genome, u, synapses.weight, synapses.bias)
             # f · a is zero: the neurons were reset.
-            u = genome.eta * u
+            u = genome.eta * self._rescale(genome, u, synapses.weight, synapses.bias)
             if self.normalization is not None:
-                assert genome.forward_mean is not None
-                assert genome.forward_deviation is not None
+                if statistics is None:
+                    measured.append(neurons.measure(u, self.normalization))
+                else:
+                    measured.append(statistics[index])
                 u = neurons.normalize(
-                    u, self.normalization, genome.forward_mean, genome.forward_deviation
+                    u, measured[-1], genome.forward_mean, genome.forward_deviation
                 )
             last = index == len(net.layers) - 1
             name = self.last_activation if last else self.forward_activation
             layers.append(activations.apply(name, u))
-        return layers
+        return layers, tuple(measured)
 
     def backward(
         self,
@@ -269,10 +305,11 @@ class Blur(AbstractRule):
                 self.backward_update, genome.f, genome.eta, final[index - 1], u
             )
             if self.normalization is not None:
-                assert genome.backward_mean is not None
-                assert genome.backward_deviation is not None
                 u = neurons.normalize(
-                    u, self.normalization, genome.backward_mean, genome.backward_deviation
+                    u,
+                    neurons.measure(u, self.normalization),
+                    genome.backward_mean,
+                    genome.backward_deviation,
                 )
             final[index - 1] = activations.apply(self.backward_activation, u)
         return final
@@ -358,12 +395,13 @@ class Blur(AbstractRule):
                     backward,
                 )
             )
-        return Network(tuple(layers))
+        return Network(tuple(layers), net.statistics)
 
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "backward_update": ("additive", "multiplicative", "multiplicative_second_state"),
     "normalization": (None, "batch", "units", "batch_and_units"),
+    "statistics": ("stored", "batch"),
     "synapse_normalization": (None, "activations", "stored"),
     "oja": (None, "full", "first", "weights", "activations"),
     "saturation": (None, "tanh", "exponential"),
