@@ -1,6 +1,7 @@
 """What must hold of Blur whatever the genome: symmetries, options, bad input."""
 
 import dataclasses
+import functools
 import itertools
 
 import equinox as eqx
@@ -47,9 +48,14 @@ def rule(request):
 
 
 @pytest.fixture
-def case(rule, key):
-    theta = rule.init(key)
-    net = jax.jit(rule.init_network, static_argnums=2)(theta, jax.random.key(1), SIZES)
+def case(rule):
+    return make_case(rule)
+
+
+@functools.cache
+def make_case(rule):
+    theta = rule.init(jax.random.key(0))
+    net = rule.init_network(theta, jax.random.key(1), SIZES)
     x = jax.random.normal(jax.random.key(2), (8, SIZES[0]))
     y = jax.nn.one_hot(jnp.arange(8) % SIZES[-1], SIZES[-1])
     return rule, theta, net, x, y

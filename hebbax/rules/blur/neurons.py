@@ -4,8 +4,10 @@ Layers are `[k, batch, units]`, states first, so that every product with synapse
 batch of matrix products.
 """
 
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,9 +19,39 @@ _EPSILON = 1e-5
 _NORM_EPSILON = 1e-9
 
 
-def mix(transform: Float[Array, "c d"], states: States) -> Float[Array, "c batch units"]:
-    """Mix the states of every neuron: `out[c] = Σ_d transform[c, d] states[d]`."""
-    return jnp.einsum("cd,dbn->cbn", transform, states)
+@jax.custom_vjp
+def mix(
+    transform: Float[Array, "c d"], states: Float[Array, "d batch units"]
+) -> Float[Array, "c batch units"]:
+    """Mix the states of every neuron: `out[c] = Σ_d transform[c, d] states[d]`.
+
+    Written as sums of scaled states, forward and backward, because a product of a k × k matrix
+    with a long thin one costs more in rearranging memory than in arithmetic. (Automatic
+    differentiation of the sums would add reductions over the state axis, which are slower still.)
+    """
+    return _mix(transform, states)
+
+
+def _mix(transform: Array, states: Array) -> Array:
+    flat = states.reshape(states.shape[0], -1)
+    terms = [transform[:, d, None] * flat[d][None] for d in range(states.shape[0])]
+    return functools.reduce(jnp.add, terms).reshape(-1, *states.shape[1:])
+
+
+def _mix_forward(transform: Array, states: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _mix(transform, states), (transform, states)
+
+
+def _mix_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    transform, states = kept
+    if states.shape[0] < 4:
+        outer = jnp.sum(gradient[:, None] * states[None], axis=(2, 3))
+    else:
+        outer = jnp.einsum("cbn,dbn->cd", gradient, states)
+    return outer, _mix(transform.T, gradient)
+
+
+mix.defvjp(_mix_forward, _mix_backward)
 
 
 def send(
@@ -78,21 +110,15 @@ def normalize(
     return scale * u + (mean[:, None, None] - scale * statistics.mean)
 
 
-def backward_drive(
-    kind: str,
-    f: Float[Array, ""],
-    eta: Float[Array, ""],
-    old: States,
-    u: States,
-) -> States:
+def backward_drive(kind: str, f: Float[Array, ""], old: States, u: States) -> States:
     """Combine a neuron's forward states with what the backward pass brings, before σ.
 
-    `additive` is eq. 6; `multiplicative` is f·old·u, without η, as in the authors' program;
-    `multiplicative_second_state` multiplies all states but the first, which passes through: with
-    two states the backward pass of eq. 4.
+    `additive` is eq. 6, with η in `u` already; `multiplicative` is f·old·u, as in the authors'
+    program; `multiplicative_second_state` multiplies all states but the first, which passes
+    through: with two states the backward pass of eq. 4.
     """
     if kind == "additive":
-        return f * old + eta * u
+        return f * old + u
     if kind == "multiplicative":
         return f * old * u
     return f * jnp.concatenate([old[:1], old[1:] * u[1:]])

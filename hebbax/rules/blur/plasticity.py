@@ -40,39 +40,31 @@ def change_block(
     bias: Float[Array, "s receivers"] | None,
     change: Float[Array, "_ senders receivers"],
     bias_change: Float[Array, "_ receivers"] | None,
-    post: Float[Array, "k batch receivers"],
-    scale: float,
+    activity: Float[Array, "s receivers"] | None,
 ) -> tuple[Block, Float[Array, "s receivers"] | None]:
     """Bring a block of synapses, and its biases, to their next values (BLUR eqs. 7 and 8).
 
-    `change` and `bias_change` are the Hebbian sums, of one synapse state or all; `post` is the
-    receivers' postsynaptic activity and `scale` what it is to be multiplied by: 1, or one over
-    the batch size where the rule averages over the batch.
+    `change` and `bias_change` are the Hebbian sums times η̃, of one synapse state or all;
+    `activity` is Σ_b (Σ_d μ̃ a_j)² of the receivers, for the Oja term that needs it.
     """
     if limits.oja is None or bias is None or bias_change is None:
         new_bias = None
         if bias is not None and bias_change is not None:
             new_bias = _next(limits, genome, bias, bias_change)
-        inhibition = None
-        if limits.oja is not None:
-            inhibition = oja(limits, genome, weight, change, post, scale)
-        return _next(limits, genome, weight, change, inhibition), new_bias
+        term = None if limits.oja is None else oja(limits, genome, weight, change, activity)
+        return _next(limits, genome, weight, change, term), new_bias
     # Oja's sums run over all senders of a unit, the bias among them.
     weight = jnp.concatenate([weight, bias[:, None]], axis=1)
     change = jnp.concatenate([change, bias_change[:, None]], axis=1)
-    new = _next(
-        limits, genome, weight, change, oja(limits, genome, weight, change, post, scale)
-    )
+    new = _next(limits, genome, weight, change, oja(limits, genome, weight, change, activity))
     return new[:, :-1], new[:, -1]
 
 
 def _next(
-    limits: Limits, genome: Genome, weight: Array, change: Array, inhibition: Array | None = None
+    limits: Limits, genome: Genome, weight: Array, change: Array, term: Array | None = None
 ) -> Array:
-    step = (genome.f_tilde - 1) * weight + genome.eta_tilde * change
-    if inhibition is not None:
-        step = step + inhibition
-    return saturate(limits, genome, weight, step)
+    change = (genome.f_tilde - 1) * weight + change
+    return saturate(limits, genome, weight, change if term is None else change + term)
 
 
 def oja(
@@ -80,12 +72,11 @@ def oja(
     genome: Genome,
     weight: Block,
     change: Float[Array, "_ senders receivers"],
-    post: Float[Array, "k batch receivers"],
-    scale: float,
+    activity: Float[Array, "s receivers"] | None,
 ) -> Block:
     """Return Oja's term for a block of synapses; it is added to the synapses as it is.
 
-    - `full`: BLUR eq. 8, −(f̃−1) w Σ_r w² − η̃ w Σ_r w φ, with φ the Hebbian `change`.
+    - `full`: BLUR eq. 8, −(f̃−1) w Σ_r w² − w Σ_r w φ, with φ the Hebbian `change` times η̃.
     - `first`: its first part times the learnt multiplier.
     - `weights`: the same as the authors' program has it, −|η̃| |multiplier| w Σ_r w², which
       shrinks synapses whatever the signs.
@@ -94,8 +85,8 @@ def oja(
     `weight` holds every synapse into its receivers, the bias as its last row. Each is multiplied
     by `oja_extra`.
     """
-    if limits.oja == "activations":
-        inhibition = scale * jnp.sum(post**2, axis=1)[:, None, :]
+    if activity is not None:
+        inhibition = activity[:, None, :]
     else:
         inhibition = jnp.sum(weight**2, axis=1, keepdims=True)
     multiplier = 1.0 if genome.oja_multiplier is None else genome.oja_multiplier
@@ -105,7 +96,7 @@ def oja(
         rate = (genome.f_tilde - 1) * multiplier
     term = rate * inhibition
     if limits.oja == "full":
-        term = term + genome.eta_tilde * jnp.sum(weight * change, axis=1, keepdims=True)
+        term = term + jnp.sum(weight * change, axis=1, keepdims=True)
     return -limits.oja_extra * weight * term
 
 

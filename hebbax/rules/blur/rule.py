@@ -263,14 +263,16 @@ class Blur(AbstractRule):
         measured: list[Statistics] = []
         for index, synapses in enumerate(net.layers):
             genome = self._genome(theta, index)
+            # Gates scale the small matrices, not the large layers. f · a is zero: the neurons
+            # were reset.
+            nu = genome.eta * genome.nu
             if index == 0:
-                u = neurons.send_input(x, genome.nu[:, 0], synapses.weight)
+                u = neurons.send_input(x, nu[:, 0], synapses.weight)
             else:
-                u = neurons.send(neurons.mix(genome.nu, layers[-1]), synapses.weight)
+                u = neurons.send(neurons.mix(nu, layers[-1]), synapses.weight)
             if synapses.bias is not None:
-                u = u + (jnp.sum(genome.nu, axis=1)[:, None] * synapses.bias)[:, None, :]
-            # f · a is zero: the neurons were reset.
-            u = genome.eta * self._rescale(genome, u, synapses.weight, synapses.bias)
+                u = u + (jnp.sum(nu, axis=1)[:, None] * synapses.bias)[:, None, :]
+            u = self._rescale(genome, u, synapses.weight, synapses.bias)
             if self.normalization is not None:
                 if statistics is None:
                     measured.append(neurons.measure(u, self.normalization))
@@ -299,11 +301,11 @@ class Blur(AbstractRule):
             weight = synapses.backward
             if weight is None:
                 weight = jnp.swapaxes(synapses.weight, 1, 2)
-            u = neurons.send(neurons.mix(genome.mu, final[index]), weight)
+            additive = self.backward_update == "additive"
+            mu = genome.eta * genome.mu if additive else genome.mu
+            u = neurons.send(neurons.mix(mu, final[index]), weight)
             u = self._rescale(genome, u, weight, None)
-            u = neurons.backward_drive(
-                self.backward_update, genome.f, genome.eta, final[index - 1], u
-            )
+            u = neurons.backward_drive(self.backward_update, genome.f, final[index - 1], u)
             if self.normalization is not None:
                 u = neurons.normalize(
                     u,
@@ -342,8 +344,8 @@ class Blur(AbstractRule):
         # A synapse with one state is changed by the rule's first.
         s = 1 if self.single_state else self.states
         nu_tilde = genome.nu_tilde[:, :s].T
-        upper_post = neurons.mix(genome.mu_tilde, final[index])
-        post = scale * upper_post[:s]
+        mu_tilde = genome.eta_tilde * scale * genome.mu_tilde[:s]
+        post = neurons.mix(mu_tilde, final[index])
         lower = None
         if index == 0:
             change = plasticity.hebb_input(x, nu_tilde[:, 0], post)
@@ -353,20 +355,31 @@ class Blur(AbstractRule):
         bias_change = None
         if synapses.bias is not None:
             bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=1)
+
+        def activity(layer: Layer) -> Float[Array, "k _"] | None:
+            if self.oja != "activations":
+                return None
+            return scale * jnp.sum(neurons.mix(genome.mu_tilde, layer) ** 2, axis=1)
+
         weight, bias = plasticity.change_block(
-            limits, genome, synapses.weight, synapses.bias, change, bias_change, upper_post, scale
+            limits,
+            genome,
+            synapses.weight,
+            synapses.bias,
+            change,
+            bias_change,
+            activity(final[index]),
         )
         backward = synapses.backward
         if backward is not None:
             assert lower is not None
-            lower_post = neurons.mix(genome.mu_tilde, lower)
             if self.symmetric:
                 change = jnp.swapaxes(change, 1, 2)
             else:
                 upper_pre = neurons.mix(nu_tilde, final[index])
-                change = plasticity.hebb(upper_pre, scale * lower_post[:s])
+                change = plasticity.hebb(upper_pre, neurons.mix(mu_tilde, lower))
             backward, _ = plasticity.change_block(
-                limits, genome, backward, None, change, None, lower_post, scale
+                limits, genome, backward, None, change, None, activity(lower)
             )
         return Synapses(weight, bias, backward)
 
