@@ -33,6 +33,7 @@ def program_rule(states):
         forward_activation="relu_tanh",
         backward_activation="relu_tanh",
         last_activation="tanh",
+        normalization=None,
         synapse_normalization=None,
         reduction="sum",
         synapse_update=-1e-3,

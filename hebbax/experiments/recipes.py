@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hebbax.tasks import AbstractFamily
 
 # Genomes start around backpropagation (BLUR eq. 4); the noise tells the runs apart.
-TOY_RULE: dict[str, Any] = {"init_scale": 0.1}
+TOY_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
 
-MNIST_RULE: dict[str, Any] = {"init_scale": 0.1}
+MNIST_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
 # BLUR sec. 4.2: digits cropped to the middle 20 pixels, then 10 by 10; all ten and two halves.
 MNIST_SIZE, MNIST_CROP = 10, 20
 MNIST_CLASSES: tuple[tuple[int, ...] | None, ...] = (None, (0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
@@ -219,10 +219,16 @@ class BlurMnist(BlurRecipe):
     title: ClassVar[str] = "BLUR, meta-trained on MNIST at 10 by 10 pixels"
     evaluation: ClassVar[str] = f"--task mnist --size {MNIST_SIZE} --crop {MNIST_CROP}"
 
+    states: int = 4
+    """States per neuron, k; at least 2."""
     hidden: tuple[int, ...] = (64,)
     """Units of the hidden layers."""
     unrolls: int = 20
     """Updates in a lifetime."""
+    runs: int = 2
+    """Genomes trained side by side; the best is kept."""
+    steps: int = 4000
+    """Meta-steps."""
 
     def rule(self) -> "Blur":
         """Return a rule whose genomes start near backpropagation."""

@@ -1,6 +1,6 @@
 """What is learned: the rule families and the learners they are compared with."""
 
 from hebbax.rules._rule import AbstractRule as AbstractRule
-from hebbax.rules.blur import Blur as Blur
 from hebbax.rules.backprop import Backprop as Backprop
+from hebbax.rules.blur import Blur as Blur
 from hebbax.rules.hebbian import Hebbian as Hebbian

@@ -1,6 +1,6 @@
 """Activation functions of multi-state neurons.
 
-Each maps the pre-activations of a layer, `[states, batch, units]`, to its states. The plain ones
+Each maps the pre-activations of a layer, `[states, units, batch]`, to its states. The plain ones
 treat every state alike (the paper's unitary form, BLUR sec. 3.2); the `*_and_derivative` ones map
 state 0 through the function and every further state through its derivative (φ of BLUR eq. 4),
 which is what makes backpropagation a special case.
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from hebbax._errors import check_choice
 
-States = Float[Array, "states batch units"]
+States = Float[Array, "states units batch"]
 
 
 def _relu_tanh(x: Array) -> Array:

@@ -103,7 +103,7 @@ class Backprop(AbstractRule):
         self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]
     ) -> BackpropState:
         """Draw a perceptron of `sizes` units, input first."""
-        network = draw_perceptron(key, sizes)
+        network: Any = draw_perceptron(key, sizes)  # optax's own types know no modules
         return BackpropState(network, self._transformation(theta).init(network))
 
     def _logits(self, network: Perceptron, x: Float[Array, "batch in"]) -> Float[Array, "batch _"]:
@@ -127,8 +127,10 @@ class Backprop(AbstractRule):
             return cross_entropy(logits, y), logits
 
         gradient, logits = jax.grad(loss, has_aux=True)(net.network)
-        updates, state = self._transformation(theta).update(gradient, net.optimizer, net.network)
-        return BackpropState(optax.apply_updates(net.network, updates), state), logits
+        network: Any = net.network
+        updates, state = self._transformation(theta).update(gradient, net.optimizer, network)
+        changed: Any = optax.apply_updates(network, updates)
+        return BackpropState(changed, state), logits
 
     def predict(
         self, theta: LearningRate, net: BackpropState, x: Float[Array, "batch in"]

@@ -19,9 +19,9 @@ OPTIONS = {
     "three states": {"states": 3, "genome_init": "random", "init_scale": 0.3},
     "symmetric": {"symmetric": True},
     "single state": {"single_state": True, "symmetric": True},
-    "program": {"synapse_normalization": None, "reduction": "sum", "synapse_update": -1e-3},
+    "program": {"normalization": None, "synapse_normalization": None, "reduction": "sum"},
     "no bias": {"bias": False},
-    "batch normalization": {"normalization": "batch"},
+    "no normalization": {"normalization": None},
     "batch statistics": {"normalization": "batch", "statistics": "batch"},
     "unit normalization": {"normalization": "units"},
     "batch and units": {"normalization": "batch_and_units"},
@@ -79,13 +79,13 @@ def permute_hidden(net, order):
     """Renumber the units of the first hidden layer."""
     first, second, *rest = net.layers
     first = Synapses(
-        first.weight[:, :, order], None if first.bias is None else first.bias[:, order], None
+        first.weight[:, order], None if first.bias is None else first.bias[:, order], None
     )
-    backward = None if second.backward is None else second.backward[:, :, order]
-    second = Synapses(second.weight[:, order], second.bias, backward)
+    backward = None if second.backward is None else second.backward[:, order]
+    second = Synapses(second.weight[:, :, order], second.bias, backward)
     statistics = net.statistics
-    if statistics is not None and statistics[0].mean.shape[-1] > 1:
-        lowest = jax.tree.map(lambda a: a[:, :, order], statistics[0])
+    if statistics is not None and statistics[0].mean.shape[1] > 1:
+        lowest = jax.tree.map(lambda a: a[:, order], statistics[0])
         statistics = (lowest, *statistics[1:])
     return Network((first, second, *rest), statistics)
 
@@ -105,7 +105,7 @@ def test_permuting_inputs_permutes_the_first_synapses(case):
 
     def permute(net):
         first, *rest = net.layers
-        layers = (Synapses(first.weight[:, order], first.bias, None), *rest)
+        layers = (Synapses(first.weight[:, :, order], first.bias, None), *rest)
         return Network(layers, net.statistics)
 
     plain, prediction = update(rule, theta, net, x, y)
@@ -206,7 +206,7 @@ def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
 @pytest.mark.parametrize("form", ["full", "first", "weights", "activations"])
 def test_oja_equals_a_plain_loop(key, form):
     """Equation 8 and its relatives, synapse by synapse."""
-    options = {"synapse_normalization": None, "init_scale": 0.3, "reduction": "sum"}
+    options = {"normalization": None, "synapse_normalization": None, "init_scale": 0.3, "reduction": "sum"}
     plain, rule = hx.Blur(**options), hx.Blur(oja=form, oja_extra=0.7, **options)
     theta = rule.init(key)
     bare = plain.init(key)
@@ -235,7 +235,7 @@ def test_oja_equals_a_plain_loop(key, form):
             squares = sum(w[c, i, j] ** 2 for i in range(w.shape[1]))
             drive = sum(w[c, i, j] * hebb[c, i, j] for i in range(w.shape[1]))
             post = sum(
-                float(mu_tilde[c] @ np.asarray(receivers[:, b, j])) ** 2 for b in range(len(x))
+                float(mu_tilde[c] @ np.asarray(receivers[:, j, b])) ** 2 for b in range(len(x))
             )
             term = {
                 "full": -(f_tilde - 1) * w[c, r, j] * squares - eta_tilde * w[c, r, j] * drive,
@@ -247,7 +247,7 @@ def test_oja_equals_a_plain_loop(key, form):
         return out
 
     def whole(synapses):
-        return np.concatenate([synapses.weight, synapses.bias[:, None]], axis=1)
+        return np.concatenate([synapses.weight, synapses.bias[:, :, None]], axis=2).swapaxes(1, 2)
 
     for index, before in enumerate(net.layers):
         close(
@@ -255,9 +255,11 @@ def test_oja_equals_a_plain_loop(key, form):
             expected(whole(before), whole(without.layers[index]), final[index]),
         )
     close(
-        np.asarray(with_oja.layers[1].backward),
+        np.asarray(with_oja.layers[1].backward).swapaxes(1, 2),
         expected(
-            np.asarray(net.layers[1].backward), np.asarray(without.layers[1].backward), final[0]
+            np.asarray(net.layers[1].backward).swapaxes(1, 2),
+            np.asarray(without.layers[1].backward).swapaxes(1, 2),
+            final[0],
         ),
     )
 
@@ -287,7 +289,7 @@ def test_stored_normalization_makes_unit_columns(key):
     net, _ = rule.update(theta, net, jnp.ones((2, 5)), jnp.eye(3)[:2])
     first = net.layers[0]
     np.testing.assert_allclose(
-        jnp.sum(first.weight**2, axis=1) + first.bias**2, np.ones((2, 6)), rtol=1e-5
+        jnp.sum(first.weight**2, axis=2) + first.bias**2, np.ones((2, 6)), rtol=1e-5
     )
 
 
@@ -295,7 +297,7 @@ def test_genome_size():
     """About 4 k² + O(k) numbers (BLUR table 1)."""
     for k in (2, 3, 8):
         theta = hx.Blur(states=k).init(jax.random.key(0))
-        assert sum(a.size for a in jax.tree.leaves(theta)) == 4 * k * k + 4
+        assert sum(a.size for a in jax.tree.leaves(theta)) == 4 * k * k + 4 * k + 4
 
 
 def test_rule_is_hashable_and_compares_by_options():

@@ -20,6 +20,7 @@ def backprop_rule(activation, **options):
         backward_update="multiplicative_second_state",
         symmetric=True,
         single_state=True,
+        normalization=None,
         synapse_normalization=None,
         genome_init="backprop",
         synapse_update=RATE,
@@ -52,12 +53,12 @@ def test_equals_gradient_descent(key, hidden, activation, reduction, feedback):
     net = rule.init_network(theta, key, (5, *hidden, 3))
     x = jax.random.normal(jax.random.key(1), (8, 5))
     y = jax.nn.one_hot(jnp.arange(8) % 3, 3)
-    layers = [(s.weight[0], s.bias[0]) for s in net.layers]
+    layers = [(s.weight[0].T, s.bias[0]) for s in net.layers]
     scale = RATE if reduction == "sum" else RATE / len(x)
     gradient = jax.jit(jax.grad(loss), static_argnums=(3, 4))(layers, x, y, activation, feedback)
     net, _ = jax.jit(rule.update)(theta, net, x, y)
     for (w, b), (dw, db), synapses in zip(layers, gradient, net.layers, strict=True):
-        np.testing.assert_allclose(synapses.weight[0], w - scale * dw, atol=1e-6)
+        np.testing.assert_allclose(synapses.weight[0].T, w - scale * dw, atol=1e-6)
         np.testing.assert_allclose(synapses.bias[0], b - scale * db, atol=1e-6)
 
 
@@ -70,7 +71,7 @@ def test_learns_as_sgd_does(key):
     state = sgd.init_network(sgd.init(key), key, (4, 7, 3))
     state = jax.tree.unflatten(
         jax.tree.structure(state),
-        [s.weight[0] for s in net.layers] + [s.bias[0] for s in net.layers],
+        [s.weight[0].T for s in net.layers] + [s.bias[0] for s in net.layers],
     )
     xs = jax.random.normal(jax.random.key(1), (10, 16, 4))
     ys = jax.nn.one_hot(jax.random.randint(jax.random.key(2), (10, 16), 0, 3), 3)

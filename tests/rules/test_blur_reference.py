@@ -50,6 +50,7 @@ def make_rule(case):
         synapse_normalization="activations" if config["normalize_in_activations"] else None,
         learn_rescale=bool(config["rescale"]),
         forward_presynaptic=config["use_forward_activations_for_synapse_update"],
+        normalization=None,
         reduction="sum",
     )
 
@@ -69,7 +70,8 @@ def make_genome(rule, case, dtype):
 def blocks(rule, array, lower):
     """Cut the forward block, the bias row and the backward block out of a square array."""
     array = np.moveaxis(array, -1, 0)[: rule._synapse_states]
-    return array[:, :lower, lower + 1 :], array[:, lower, lower + 1 :], array[:, lower + 1 :, :lower]
+    forward, backward = array[:, :lower, lower + 1 :], array[:, lower + 1 :, :lower]
+    return forward.swapaxes(1, 2), array[:, lower, lower + 1 :], backward.swapaxes(1, 2)
 
 
 def make_network(rule, case, prefix, dtype):
@@ -85,7 +87,7 @@ def make_network(rule, case, prefix, dtype):
 
 def check_layers(ours, case, prefix, tolerance):
     for index, layer in enumerate(ours, start=1):
-        recorded = np.moveaxis(case[f"{prefix}layer{index}"], -1, 0)
+        recorded = case[f"{prefix}layer{index}"].T
         np.testing.assert_allclose(layer, recorded, rtol=tolerance, atol=tolerance)
 
 
@@ -158,7 +160,7 @@ def test_steps(file, dtype):
             check_layers(final, case, f"step{step}_", tolerance)
             net, prediction = run(rule, "update", theta, net, x, y)
             assert prediction.dtype == dtype
-            np.testing.assert_array_equal(prediction, forward[-1][0])
+            np.testing.assert_array_equal(prediction, forward[-1][0].T)
             correct = None
             if dead_rows_matter(rule) and y is not None:
                 correct = dead_row_oja(rule, case, previous)

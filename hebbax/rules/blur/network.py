@@ -18,15 +18,15 @@ class Synapses(eqx.Module):
 
     **Fields:**
 
-    - `weight` `[s, lower, upper]`: read by the forward pass.
+    - `weight` `[s, upper, lower]`: read by the forward pass; rows are receivers.
     - `bias` `[s, upper]`: from a unit whose states are all 1; None without biases.
-    - `backward` `[s, upper, lower]`: read by the backward pass. None where the backward pass
+    - `backward` `[s, lower, upper]`: read by the backward pass. None where the backward pass
       reads the transposed `weight`, and below the first hidden layer, where nothing reads it.
     """
 
-    weight: Float[Array, "s lower upper"]
+    weight: Float[Array, "s upper lower"]
     bias: Float[Array, "s upper"] | None
-    backward: Float[Array, "s upper lower"] | None
+    backward: Float[Array, "s lower upper"] | None
 
 
 class Network(eqx.Module):
@@ -46,7 +46,7 @@ class Network(eqx.Module):
     def sizes(self) -> tuple[int, ...]:
         """Units of each layer, input first."""
         first, *rest = (layer.weight.shape[-2:] for layer in self.layers)
-        return (first[0], first[1], *(shape[1] for shape in rest))
+        return (first[1], first[0], *(shape[0] for shape in rest))
 
 
 def draw(
@@ -76,13 +76,13 @@ def draw(
                 return jax.random.uniform(k, shape, minval=-scale, maxval=scale)
             return scale * jax.random.normal(k, shape)
 
-        weight = sample(k_weight, (states, lower, upper), lower)
+        weight = sample(k_weight, (states, upper, lower), lower)
         if index == 0 or tied:
             backward = None
         elif copied:
             backward = jnp.swapaxes(weight, 1, 2)
         else:
-            backward = sample(k_backward, (states, upper, lower), upper)
+            backward = sample(k_backward, (states, lower, upper), upper)
         layers.append(
             Synapses(
                 weight,

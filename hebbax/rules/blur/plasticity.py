@@ -7,21 +7,21 @@ from jaxtyping import Array, Float
 
 from hebbax.rules.blur.genome import Genome
 
-Block = Float[Array, "s senders receivers"]
+Block = Float[Array, "s receivers senders"]
 
 
-def hebb(pre: Float[Array, "s batch senders"], post: Float[Array, "s batch receivers"]) -> Block:
+def hebb(pre: Float[Array, "s senders batch"], post: Float[Array, "s receivers batch"]) -> Block:
     """Sum over the batch of presynaptic times postsynaptic activity (BLUR eq. 7)."""
-    return jnp.einsum("kbi,kbj->kij", pre, post)
+    return jnp.einsum("kib,kjb->kij", post, pre)
 
 
 def hebb_input(
     x: Float[Array, "batch in"],
     gain: Float[Array, " s"],
-    post: Float[Array, "s batch receivers"],
+    post: Float[Array, "s receivers batch"],
 ) -> Block:
     """`hebb` for the input layer, whose states are `[x, 0, …]`: one product serves all states."""
-    return jnp.einsum("bi,kbj->kij", x, gain[:, None, None] * post)
+    return jnp.einsum("kib,bj->kij", gain[:, None, None] * post, x)
 
 
 class Limits(NamedTuple):
@@ -38,7 +38,7 @@ def change_block(
     genome: Genome,
     weight: Block,
     bias: Float[Array, "s receivers"] | None,
-    change: Float[Array, "_ senders receivers"],
+    change: Float[Array, "_ receivers senders"],
     bias_change: Float[Array, "_ receivers"] | None,
     activity: Float[Array, "s receivers"] | None,
 ) -> tuple[Block, Float[Array, "s receivers"] | None]:
@@ -54,10 +54,10 @@ def change_block(
         term = None if limits.oja is None else oja(limits, genome, weight, change, activity)
         return _next(limits, genome, weight, change, term), new_bias
     # Oja's sums run over all senders of a unit, the bias among them.
-    weight = jnp.concatenate([weight, bias[:, None]], axis=1)
-    change = jnp.concatenate([change, bias_change[:, None]], axis=1)
+    weight = jnp.concatenate([weight, bias[:, :, None]], axis=2)
+    change = jnp.concatenate([change, bias_change[:, :, None]], axis=2)
     new = _next(limits, genome, weight, change, oja(limits, genome, weight, change, activity))
-    return new[:, :-1], new[:, -1]
+    return new[:, :, :-1], new[:, :, -1]
 
 
 def _next(
@@ -71,7 +71,7 @@ def oja(
     limits: Limits,
     genome: Genome,
     weight: Block,
-    change: Float[Array, "_ senders receivers"],
+    change: Float[Array, "_ receivers senders"],
     activity: Float[Array, "s receivers"] | None,
 ) -> Block:
     """Return Oja's term for a block of synapses; it is added to the synapses as it is.
@@ -82,13 +82,13 @@ def oja(
       shrinks synapses whatever the signs.
     - `activations`: their classical form, −|η̃| |multiplier| w Σ_b (Σ_d μ̃ a_j)².
 
-    `weight` holds every synapse into its receivers, the bias as its last row. Each is multiplied
+    `weight` holds every synapse into its receivers, the bias as its last column. Each is multiplied
     by `oja_extra`.
     """
     if activity is not None:
-        inhibition = activity[:, None, :]
+        inhibition = activity[:, :, None]
     else:
-        inhibition = jnp.sum(weight**2, axis=1, keepdims=True)
+        inhibition = jnp.sum(weight**2, axis=2, keepdims=True)
     multiplier = 1.0 if genome.oja_multiplier is None else genome.oja_multiplier
     if limits.oja in ("weights", "activations"):
         rate = jnp.abs(genome.eta_tilde) * jnp.abs(multiplier)
@@ -96,7 +96,7 @@ def oja(
         rate = (genome.f_tilde - 1) * multiplier
     term = rate * inhibition
     if limits.oja == "full":
-        term = term + jnp.sum(weight * change, axis=1, keepdims=True)
+        term = term + jnp.sum(weight * change, axis=2, keepdims=True)
     return -limits.oja_extra * weight * term
 
 

@@ -15,7 +15,7 @@ from hebbax.rules.blur.genome import Genome, transforms
 from hebbax.rules.blur.network import Network, Synapses, draw
 from hebbax.rules.blur.neurons import Statistics
 
-Layer = Float[Array, "k batch _"]
+Layer = Float[Array, "k _ batch"]
 
 
 class Blur(AbstractRule):
@@ -64,7 +64,9 @@ class Blur(AbstractRule):
       deviation (None: 0, exact). Gates start at 1, except η̃.
     - `synapse_update`: initial η̃.
     - `synapse_init`: initial synapses `uniform` on [−1, 1] or standard `normal`; `fan_in` divides
-      them by the square root of the number of senders; `learn_synapse_gain` by a learnt factor.
+      them by the square root of the number of senders; `learn_synapse_gain` multiplies them by a
+      learnt factor. With synapse normalisation, unscaled synapses make the relative size of a
+      change independent of the number of inputs, so a genome carries over to other resolutions.
 
     **Raises:** `ValueError` for a value that is not listed above.
     """
@@ -77,7 +79,7 @@ class Blur(AbstractRule):
     symmetric: bool = eqx.field(static=True, default=False)
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
-    normalization: str | None = eqx.field(static=True, default=None)
+    normalization: str | None = eqx.field(static=True, default="batch")
     statistics: str = eqx.field(static=True, default="stored")
     synapse_normalization: str | None = eqx.field(static=True, default="activations")
     learn_rescale: bool = eqx.field(static=True, default=False)
@@ -94,7 +96,7 @@ class Blur(AbstractRule):
     init_scale: float | None = eqx.field(static=True, default=None)
     synapse_update: float = eqx.field(static=True, default=0.1)
     synapse_init: str = eqx.field(static=True, default="normal")
-    fan_in: bool = eqx.field(static=True, default=True)
+    fan_in: bool = eqx.field(static=True, default=False)
     learn_synapse_gain: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
@@ -193,7 +195,7 @@ class Blur(AbstractRule):
                 net.layers,
                 tuple(
                     Statistics(jnp.zeros(shape), jnp.ones(shape))
-                    for shape in ((self.states, 1, n if wide else 1) for n in sizes[1:])
+                    for shape in ((self.states, n if wide else 1, 1) for n in sizes[1:])
                 ),
             )
         if theta.synapse_gain is None:
@@ -222,7 +224,7 @@ class Blur(AbstractRule):
         if self.synapse_normalization == "stored":
             net = self._normalize_stored(theta, net)
         forward = self.forward(theta, net, x)
-        prediction = forward[-1][0]
+        prediction = forward[-1][0].T
         if y is None:
             return net, prediction
         final = self.backward(theta, net, forward, y)
@@ -243,10 +245,10 @@ class Blur(AbstractRule):
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
         if self.synapse_normalization == "stored":
             net = self._normalize_stored(theta, net)
-        return self._forward(theta, net, x, net.statistics)[0][-1][0]
+        return self._forward(theta, net, x, net.statistics)[0][-1][0].T
 
     def forward(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> list[Layer]:
-        """Return the states `[k, batch, units]` of all layers but the input (BLUR eq. 5).
+        """Return the states `[k, units, batch]` of all layers but the input (BLUR eq. 5).
 
         Normalisation of activations, if any, is by the statistics of this batch.
         """
@@ -271,7 +273,7 @@ class Blur(AbstractRule):
             else:
                 u = neurons.send(neurons.mix(nu, layers[-1]), synapses.weight)
             if synapses.bias is not None:
-                u = u + (jnp.sum(nu, axis=1)[:, None] * synapses.bias)[:, None, :]
+                u = u + (jnp.sum(nu, axis=1)[:, None] * synapses.bias)[:, :, None]
             u = self._rescale(genome, u, synapses.weight, synapses.bias)
             if self.normalization is not None:
                 if statistics is None:
@@ -317,13 +319,13 @@ class Blur(AbstractRule):
         return final
 
     def _with_feedback(self, last: Layer, y: Float[Array, "batch out"]) -> Layer:
-        target = (2 * y - 1).astype(last.dtype)
+        target = (2 * y.T - 1).astype(last.dtype)
         if self.feedback == "residual":
             target = target - last[0]
         elif self.feedback == "error":
             one_output = y.shape[1] == 1
-            probability = jax.nn.sigmoid(last[0]) if one_output else jax.nn.softmax(last[0])
-            target = y.astype(last.dtype) - probability
+            probability = jax.nn.sigmoid(last[0]) if one_output else jax.nn.softmax(last[0], axis=0)
+            target = y.T.astype(last.dtype) - probability
         return jnp.concatenate([jnp.stack([last[0], target]), jnp.zeros_like(last[2:])])
 
     def _change(
@@ -354,12 +356,12 @@ class Blur(AbstractRule):
             change = plasticity.hebb(neurons.mix(nu_tilde, lower), post)
         bias_change = None
         if synapses.bias is not None:
-            bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=1)
+            bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=2)
 
         def activity(layer: Layer) -> Float[Array, "k _"] | None:
             if self.oja != "activations":
                 return None
-            return scale * jnp.sum(neurons.mix(genome.mu_tilde, layer) ** 2, axis=1)
+            return scale * jnp.sum(neurons.mix(genome.mu_tilde, layer) ** 2, axis=2)
 
         weight, bias = plasticity.change_block(
             limits,
@@ -404,7 +406,7 @@ class Blur(AbstractRule):
             layers.append(
                 Synapses(
                     synapses.weight * scale,
-                    None if bias is None else bias * scale[:, 0],
+                    None if bias is None else bias * scale[:, :, 0],
                     backward,
                 )
             )
