@@ -5,6 +5,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    **Raises:** `OSError` if the folder cannot be made or written, or the disk is full.
+    """
+    # Not `save_file`, whose failures to write are no `OSError`.
+    content = save(arrays, metadata=metadata)
+    write_whole(path, lambda p: p.write_bytes(content))
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, flush it to the disk, then rename it.

@@ -1,7 +1,9 @@
 """Pytrees as dictionaries of named arrays, the form in which they are written to files."""
 
+import hashlib
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,10 +15,21 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
-    """Return the leaves of `tree` by the names of the fields that lead to them."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    # safetensors would write a transposed view in the wrong order.
-    return {_name(path): np.ascontiguousarray(leaf).reshape(np.shape(leaf)) for path, leaf in leaves}
+    """Return the leaves of `tree` by the names of the fields that lead to them.
+
+    Random keys become their bits.
+    """
+    arrays = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if _is_key(leaf):
+            leaf = jax.random.key_data(leaf)
+        # safetensors would write a transposed view in the wrong order.
+        arrays[_name(path)] = np.ascontiguousarray(leaf).reshape(np.shape(leaf))
+    return arrays
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
 def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
@@ -26,16 +39,32 @@ def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
     or dtype.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(skeleton)
-    expected = {_name(path): leaf for path, leaf in paths}
-    for name in expected.keys() - arrays.keys():
+    leaves = [leaf for _, leaf in paths]
+    plain = [jax.eval_shape(jax.random.key_data, a) if _is_key(a) else a for a in leaves]
+    names = [_name(path) for path, _ in paths]
+    for name in sorted({*names} - arrays.keys()):
         raise ValueError(f"the array {name!r} is missing")
-    for name in arrays.keys() - expected.keys():
+    for name in sorted(arrays.keys() - {*names}):
         raise ValueError(f"the array {name!r} does not belong there")
-    for name, leaf in expected.items():
+    for name, leaf in zip(names, plain, strict=True):
         found = arrays[name]
         if found.shape != leaf.shape or found.dtype != leaf.dtype:
             raise ValueError(
                 f"the array {name!r} is {found.dtype}{list(found.shape)}, "
                 f"not {leaf.dtype}{list(leaf.shape)}"
             )
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[_name(path)]) for path, _ in paths])
+    read = [jnp.asarray(arrays[name]) for name in names]
+    wrapped = [
+        jax.random.wrap_key_data(a, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else a
+        for a, leaf in zip(read, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, wrapped)
+
+
+def digest(tree: PyTree) -> str:
+    """Return 16 hexadecimal digits that change with any array of `tree`, its shape or dtype."""
+    total = hashlib.sha256()
+    for name, array in to_arrays(eqx.filter(tree, eqx.is_array_like)).items():
+        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()[:16]

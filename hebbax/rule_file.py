@@ -10,10 +10,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from hebbax import rules
-from hebbax._files import write_whole
+from hebbax._files import write_arrays
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.rules import AbstractRule
 
@@ -47,26 +46,49 @@ def save_rule(
     - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
 
     **Raises:** `ValueError` for a rule of no known family, or whose hyper-parameters or card
-    cannot be written as JSON; `OSError` where the folder cannot be written.
+    cannot be written as JSON, or a θ that is not the rule's; `OSError` where the folder cannot
+    be written.
     """
+    metadata, arrays = _metadata(rule, card), to_arrays(theta)
+    try:
+        from_arrays(jax.eval_shape(rule.init, jax.random.key(0)), arrays)
+    except ValueError as error:
+        raise ValueError(f"theta does not fit the {type(rule).__name__}: {error}.") from error
+    write_arrays(Path(path), arrays, metadata)
+
+
+def known(rule: AbstractRule) -> bool:
+    """Return whether `rule` is of a family that a rule file can hold."""
+    return FAMILIES.get(type(rule).__name__) is type(rule)
+
+
+def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
+    """Raise the `ValueError` that `save_rule` would raise for this rule or card."""
+    _metadata(rule, card)
+
+
+def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
     family = type(rule).__name__
-    if FAMILIES.get(family) is not type(rule):
+    if not known(rule):
         raise ValueError(
             f"a rule file holds a rule of one of the families {', '.join(FAMILIES)}; got {family}."
         )
-    try:
-        described = json.dumps(hyperparameters(rule))
-        written_card = json.dumps(card or {})
-    except TypeError as error:
-        raise ValueError(f"{family} cannot be written to a rule file: {error}.") from error
-    metadata = {
+    written = {}
+    for name, value in {**hyperparameters(rule), "card": card or {}}.items():
+        try:
+            written[name] = json.dumps(value)
+        except (TypeError, ValueError) as error:
+            what = "the card" if name == "card" else f"{name} = {value!r}"
+            raise ValueError(
+                f"{what} of this {family} cannot be written to a rule file, which holds plain "
+                f"values only: {error}."
+            ) from error
+    return {
         "hebbax_format": str(FORMAT),
         "family": family,
-        "hyperparameters": described,
-        "card": written_card,
+        "hyperparameters": json.dumps(hyperparameters(rule)),
+        "card": written["card"],
     }
-    arrays = to_arrays(theta)
-    write_whole(Path(path), lambda p: save_file(arrays, p, metadata=metadata))
 
 
 def read_rule_file(
@@ -81,15 +103,18 @@ def read_rule_file(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no rule file {path}.")
+    arrays: dict[str, np.ndarray] = {}
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays: dict[str, np.ndarray] = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+            if "hebbax_format" in metadata:
+                # Those of other programs may hold types that numpy does not know.
+                arrays = {n: file.get_tensor(n) for n in file.keys()}
+    except (SafetensorError, AttributeError, TypeError) as error:
         raise RuleFileError(f"{path} is truncated or not a safetensors file ({error}).") from error
     if "hebbax_format" not in metadata:
         raise RuleFileError(f"{path} is a safetensors file of another program, not a rule file.")
-    if not metadata["hebbax_format"].isdigit():
+    if not metadata["hebbax_format"].isdecimal():
         raise RuleFileError(
             f"{path} has the rule-file format {metadata['hebbax_format']!r}, which is no number."
         )

@@ -2,18 +2,10 @@
 
 import os
 import sys
-from pathlib import Path
 
-CACHE = "HEBBAX_CACHE"
+from hebbax._cache import cache_folder
+
 LARGEST = 8
-
-
-def cache_folder() -> Path:
-    """Return `$HEBBAX_CACHE`, or the user's cache folder for hebbax."""
-    import pooch
-
-    given = os.environ.get(CACHE)
-    return Path(given).expanduser() if given else Path(pooch.os_cache("hebbax"))
 
 
 def cores() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pooch
 
+from hebbax._cache import cache_folder
 from hebbax.data._sources import SOURCES, File, Layout, Source, source
 
 ENVIRONMENT = "HEBBAX_DATA"
@@ -27,11 +28,6 @@ class DatasetInfo:
     citation: str
     found: Path | str | None
     """The folder that holds it, `"bundled"` with scikit-learn, or None if it is not here yet."""
-
-
-def cache_folder() -> Path:
-    """The user's cache, where downloads go: one folder a data set."""
-    return Path(pooch.os_cache("hebbax"))
 
 
 def roots(directory: str | os.PathLike[str] | None) -> tuple[Path, ...]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from hebbax._files import write_whole
+from hebbax._files import write_arrays
 from hebbax._trees import from_arrays, to_arrays
 
 KEPT = 3
@@ -27,7 +26,7 @@ def save(directory: Path, step: int, state: PyTree, about: dict[str, Any]) -> No
     arrays = to_arrays(state)
     metadata = {"step": str(step), "about": json.dumps(about)}
     path = directory / "checkpoints" / f"step-{step:010d}.safetensors"
-    write_whole(path, lambda p: save_file(arrays, p, metadata=metadata))
+    write_arrays(path, arrays, metadata)
     for old in _paths(directory)[:-KEPT]:
         old.unlink(missing_ok=True)
 
@@ -45,7 +44,7 @@ def load(directory: Path, skeleton: PyTree) -> tuple[int, PyTree, dict[str, Any]
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                arrays = {name: file.get_tensor(name) for name in file.keys()}
             state = from_arrays(skeleton, arrays)
             return int(metadata["step"]), state, json.loads(metadata["about"])
         except (SafetensorError, KeyError, ValueError) as error:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from hebbax.meta.objectives import AbstractObjective, Value
+from hebbax.meta.objectives import Objective, Value
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -15,7 +15,7 @@ from hebbax.tasks import AbstractFamily
 def meta_loss(
     rule: AbstractRule,
     families: Sequence[AbstractFamily],
-    objective: AbstractObjective,
+    objective: Objective,
     hidden: Sequence[int],
     tasks: int,
 ) -> Callable[[PyTree, PRNGKeyArray], Value]:
@@ -23,7 +23,12 @@ def meta_loss(
 
     It samples `tasks` tasks of every family, an episode and a fresh network for each, and
     averages the objective over all of them. Episodes of one shape are unrolled side by side.
+    Metrics are means too, of all families and of each by its name (and index, if two share it).
     """
+    names = [family.name for family in families]
+    labels = [
+        name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)
+    ]
     groups: dict[tuple[int, int], list[int]] = {}
     for index, family in enumerate(families):
         groups.setdefault((family.inputs, family.outputs), []).append(index)
@@ -65,8 +70,8 @@ def meta_loss(
             means = [jnp.mean(parts[i]) for i in range(len(families))]
             summary[name] = jnp.mean(jnp.stack(means))
             if len(families) > 1:
-                for family, mean in zip(families, means, strict=True):
-                    summary[f"{name}/{family.name}"] = mean
+                for label, mean in zip(labels, means, strict=True):
+                    summary[f"{name}/{label}"] = mean
         return jnp.mean(everything), summary
 
     return loss

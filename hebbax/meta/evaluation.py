@@ -65,7 +65,12 @@ def evaluate(
 
     **Raises:** `ValueError` for settings out of range.
     """
-    for name, value in {"steps": steps, "batch": batch, "seeds": seeds}.items():
+    for name, value in {
+        "steps": steps,
+        "batch": batch,
+        "seeds": seeds,
+        "test_batch": test_batch,
+    }.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
     points = sorted(set(range(1, steps + 1) if at is None else at))

@@ -6,7 +6,7 @@ to be minimised and metrics to be logged. Any callable with that signature and t
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,8 +19,32 @@ from hebbax.rules import AbstractRule
 Value = tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
 
 
+@runtime_checkable
+class Objective(Protocol):
+    """What `meta_train` asks of a meta-objective."""
+
+    @property
+    def steps(self) -> int:
+        """Updates in a lifetime."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Examples in each."""
+        ...
+
+    @property
+    def query(self) -> int:
+        """Examples judged after the last update."""
+        ...
+
+    def __call__(self, rule: AbstractRule, theta: PyTree, net: PyTree, episode: Any) -> Value:
+        """Return the value to be minimised and a dictionary of metrics."""
+        ...
+
+
 class AbstractObjective(eqx.Module):
-    """What a meta-objective is.
+    """What the objectives of this package share.
 
     **Arguments:**
 
@@ -79,6 +103,11 @@ class OnlineCrossEntropy(AbstractObjective):
     """
 
     skip: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        """Refuse to leave out fewer than no predictions."""
+        if self.skip < 0:
+            raise ValueError(f"skip must be at least 0; got {self.skip}.")
 
     def __call__(self, rule: AbstractRule, theta: PyTree, net: PyTree, episode: Any) -> Value:
         """Unroll, judging every prediction."""

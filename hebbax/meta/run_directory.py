@@ -1,6 +1,8 @@
 """The folder of a run: `config.json`, `metrics.jsonl`, `checkpoints/`, `rule.safetensors`."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +34,26 @@ class RunDirectory:
             text = json.dumps(config, indent=2)
             write_whole(file, lambda p: p.write_text(text + "\n"))
 
-    def forget_after(self, step: int) -> None:
-        """Drop logged lines after `step`, which a resumed run will write again."""
-        file = self.path / "metrics.jsonl"
-        if file.exists():
-            lines = [*map(json.loads, _whole_lines(file.read_text()))]
-            kept = "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step)
-            write_whole(file, lambda p: p.write_text(kept))
+    def restart_log(self, history: Sequence[dict[str, Any]]) -> None:
+        """Write `metrics.jsonl` anew, without what a resumed run will write again."""
+        text = "".join(map(_jsonl, history))
+        write_whole(self.path / "metrics.jsonl", lambda p: p.write_text(text))
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to `metrics.jsonl`."""
+        """Append one line to `metrics.jsonl`; NaN and infinity become null."""
         with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(_jsonl(line))
 
 
-def _whole_lines(text: str) -> list[str]:
-    """Return the lines of `text` that end, as a killed process may have left half of one."""
-    return text.split("\n")[:-1]
+def _jsonl(line: dict[str, Any]) -> str:
+    return json.dumps({name: _strict(value) for name, value in line.items()}) + "\n"
+
+
+def _strict(value: Any) -> Any:
+    """Replace what JSON has no word for."""
+    if isinstance(value, list):
+        return [*map(_strict, value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(file: Path) -> dict[str, Any]:

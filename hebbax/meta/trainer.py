@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,14 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._progress import Progress
+from hebbax._trees import digest
 from hebbax._version import __version__
 from hebbax.meta import checkpoint
 from hebbax.meta.episodes import meta_loss
 from hebbax.meta.methods import Gradient
-from hebbax.meta.objectives import AbstractObjective
+from hebbax.meta.objectives import Objective
 from hebbax.meta.run_directory import RunDirectory
-from hebbax.rule_file import hyperparameters, save_rule
+from hebbax.rule_file import check_writable, hyperparameters, known, save_rule
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -69,7 +71,7 @@ class Result:
 def meta_train(
     rule: AbstractRule,
     family: AbstractFamily | Sequence[AbstractFamily],
-    objective: AbstractObjective,
+    objective: Objective,
     method: Gradient,
     *,
     hidden: Sequence[int] = (),
@@ -93,11 +95,13 @@ def meta_train(
     - `objective`: what a lifetime was worth, see `hebbax.objectives`.
     - `method`: how θ is changed, see `hebbax.methods`.
     - `hidden`: units of the hidden layers of the networks that are trained.
-    - `steps`: meta-steps.
+    - `steps`: meta-steps. A run that is over goes on if it is called again with more; it ends as
+      if it had been called with so many at once where its first end was a checkpoint's turn.
     - `key`: decides every random number, together with the other arguments.
     - `directory`: where metrics, checkpoints and the best rule are written; if it holds a run
       with the same settings, that one is gone on with and ends with the same θ as if it had
-      never stopped. None writes nothing.
+      never stopped. A rule of a family that `save_rule` does not know leaves checkpoints but
+      no rule file. None writes nothing.
     - `theta`: meta-parameters to start every run from, instead of `rule.init`.
     - `runs`: genomes trained side by side from different initial θ on the same episodes, split
       over the devices if they divide them; the best is kept.
@@ -131,14 +135,26 @@ def meta_train(
         )
     run_directory = None
     if directory is not None:
+        if known(rule):
+            check_writable(rule, card)
         config = {
             "version": __version__,
             "rule": {"family": type(rule).__name__, **_plain(hyperparameters(rule))},
-            "families": [f.name for f in families],
-            "objective": {"name": type(objective).__name__, **_plain(vars(objective))},
+            "families": [
+                {"name": f.name, "inputs": f.inputs, "outputs": f.outputs, "digest": digest(f)}
+                for f in families
+            ],
+            "objective": {
+                "name": getattr(objective, "__name__", type(objective).__name__),
+                "steps": objective.steps,
+                "batch": objective.batch,
+                "query": objective.query,
+                **_plain(getattr(objective, "__dict__", {})),
+            },
             "method": {"name": type(method).__name__, "fingerprint": method.fingerprint()},
             "hidden": list(hidden),
             "key": jax.random.key_data(key).tolist(),
+            "theta": None if theta is None else digest(theta),
             "runs": runs,
             "tasks": tasks,
             "validation": validation,
@@ -158,18 +174,19 @@ def meta_train(
         if found is not None:
             start, state, about = found
             history = about["history"]
-            run_directory.forget_after(start)
+        run_directory.restart_log(history)
     state = _spread_over_devices(state, runs)
 
     begin = time.perf_counter()
-    compiled = advance.lower(families, state, k_train, 0, 1).compile()
-    validated = validate.lower(families, state, k_validation, 0).compile()
+    if start < steps:
+        advance = advance.lower(families, state, k_train, 0, 1).compile()
+        validate = validate.lower(families, state, k_validation, 0).compile()
     compile_seconds = time.perf_counter() - begin
 
     def keep(step: int) -> None:
         if run_directory is not None:
             checkpoint.save(run_directory.path, step, state, {"history": history})
-        if run_directory is not None and jnp.isfinite(state.best_loss):
+        if run_directory is not None and known(rule) and jnp.isfinite(state.best_loss):
             save_rule(
                 run_directory.path / "rule.safetensors",
                 rule,
@@ -188,18 +205,17 @@ def meta_train(
             while step < steps:
                 lap = time.perf_counter()
                 ahead = min(log_every - step % log_every, steps - step)
-                advanced, metrics = compiled(families, state, k_train, step, ahead)
+                advanced, metrics = advance(families, state, k_train, step, ahead)
                 metrics = {name: value.tolist() for name, value in metrics.items()}
                 reached = step + ahead
                 rate = ahead / (time.perf_counter() - lap)
                 line = {"step": reached, **metrics, "meta_steps_per_s": round(rate, 2)}
                 checkpointed = reached % checkpoint_every == 0 or reached == steps
                 if checkpointed:
-                    advanced, losses = validated(families, advanced, k_validation, reached)
+                    advanced, losses = validate(families, advanced, k_validation, reached)
                     line["validation_loss"] = losses.tolist()
                 # All at once, so that an interrupt finds the run before or after, not between.
-                state, step = advanced, reached
-                history.append(line)
+                state, step, history = advanced, reached, [*history, line]
                 if run_directory is not None:
                     run_directory.log(line)
                 if checkpointed:
@@ -222,7 +238,11 @@ def meta_train(
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     simple = (bool, int, float, str, type(None))
-    return {n: v if isinstance(v, simple) else repr(v) for n, v in values.items()}
+    # Addresses of functions differ from process to process.
+    return {
+        n: v if isinstance(v, simple) else re.sub(r" at 0x[0-9a-f]+", "", repr(v))
+        for n, v in values.items()
+    }
 
 
 def _headline(metrics: dict[str, Any]) -> str:
@@ -243,11 +263,13 @@ def _initial_state(
         thetas = jax.vmap(rule.init)(jax.random.split(key, runs))
     else:
         thetas = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), theta)
+    # Arrays read from a checkpoint are not weakly typed, and would be compiled for once more.
+    thetas = jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
     return TrainingState(
         theta=thetas,
         method=jax.vmap(method.init)(thetas),
         best_theta=jax.tree.map(lambda a: a[0], thetas),
-        best_loss=jnp.full((), jnp.inf),
+        best_loss=jnp.full((), jnp.inf, float),
         best_run=jnp.zeros((), jnp.int32),
         best_step=jnp.zeros((), jnp.int32),
     )
@@ -278,7 +300,7 @@ def _spread_over_devices(state: TrainingState, runs: int) -> TrainingState:
 def _compile_ready(
     rule: AbstractRule,
     families: Sequence[AbstractFamily],
-    objective: AbstractObjective,
+    objective: Objective,
     method: Gradient,
     hidden: tuple[int, ...],
     tasks: int,

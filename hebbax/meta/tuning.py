@@ -38,11 +38,15 @@ def best_backprop(
     - `settings`: passed to `evaluate`.
 
     **Returns:** `Curves`, and the learning rate `[points]` chosen at each point.
+
+    **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate` refuses.
     """
     rule = Backprop(optimizer, activation=activation)
     rates = RATES[optimizer] if rates is None else tuple(rates)
+    if not rates:
+        raise ValueError("rates must hold at least one learning rate; got none.")
     curves = [
-        evaluate(rule, LearningRate(jnp.asarray(rate)), family, **settings) for rate in rates
+        evaluate(rule, LearningRate(jnp.asarray(rate, float)), family, **settings) for rate in rates
     ]
     accuracy = np.stack([c.accuracy for c in curves])
     best = np.nanargmax(accuracy.mean(axis=1), axis=0)

@@ -29,11 +29,18 @@ def unroll(
       not with the activations too; for small networks it is faster as well.
 
     **Returns:** the network after the last update, and what was predicted before each one.
+
+    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such.
     """
     if xs.ndim != 3 or xs.shape[0] < 1:
         raise ValueError(
             f"xs must have the shape [steps, batch, in] with at least one step; "
             f"got {list(xs.shape)}."
+        )
+    if ys is not None and (ys.ndim != 3 or ys.shape[:2] != xs.shape[:2]):
+        raise ValueError(
+            f"ys must have the shape [{xs.shape[0]}, {xs.shape[1]}, out], a row for each row of "
+            f"xs; got {list(ys.shape)}."
         )
     return _unroll(rule, theta, net, xs, ys, remat)
 

@@ -13,7 +13,7 @@ from hebbax.rules import AbstractRule
 _FOLDER = Path(str(resources.files(__name__)))
 
 
-def list() -> tuple[str, ...]:  # noqa: A001
+def list() -> tuple[str, ...]:
     """Return the names of all shipped rules, such as `blur/mnist`."""
     found = _FOLDER.glob("*/*.safetensors")
     return tuple(sorted(str(p.relative_to(_FOLDER).with_suffix("")) for p in found))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hebbax._trees import digest
 from hebbax.meta.objectives import Value
 
 MetaLoss = Callable[[PyTree, PRNGKeyArray], Value]
@@ -63,8 +64,10 @@ class Gradient(eqx.Module):
         def step(theta: PyTree, key: PRNGKeyArray) -> PyTree:
             return self.step(lambda t, k: (t**2, {}), theta, self.init(theta), key)
 
-        text = str(jax.make_jaxpr(step)(jnp.ones(()), jax.random.key(0)))
-        return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", text).encode()).hexdigest()[:16]
+        program = jax.make_jaxpr(step)(jnp.ones(()), jax.random.key(0))
+        text = re.sub(r"0x[0-9a-f]+", "", str(program))
+        # Arrays that the program closes over are not in its text.
+        return hashlib.sha256((text + digest(program.consts)).encode()).hexdigest()[:16]
 
     def init(self, theta: PyTree) -> GradientState:
         """Return the state before the first step."""

@@ -1,0 +1,474 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tiny import Delta, Distance, close, differ, same
+
+import hebbax as hx
+from hebbax.meta import trainer
+from hebbax.meta.checkpoint import CheckpointError
+from hebbax.meta.episodes import meta_loss
+from hebbax.rules.backprop import LearningRate
+
+RULE = hx.Hebbian()  # the cheapest to compile
+OBJECTIVE = hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8)
+METHOD = hx.methods.Gradient(optax.adam(1e-2), clip=10.0)
+XOR = hx.tasks.toy("xor")
+
+
+def train(directory=None, **changes):
+    """Meta-train very little; `changes` to the settings."""
+    settings = {
+        "rule": RULE,
+        "family": XOR,
+        "objective": OBJECTIVE,
+        "method": METHOD,
+        "hidden": (),
+        "steps": 20,
+        "key": jax.random.key(0),
+        "validation": 2,
+        "log_every": 5,
+        "checkpoint_every": 10,
+        "directory": directory,
+        **changes,
+    }
+    first = [settings.pop(name) for name in ("rule", "family", "objective", "method")]
+    return hx.meta_train(*first, **settings)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Return the result and the folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("straight")
+    return train(folder), folder
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def timeless(lines):
+    return [{n: v for n, v in line.items() if n != "meta_steps_per_s"} for line in lines]
+
+
+def same_result(a, b):
+    same(a.theta, b.theta)
+    same(a.thetas, b.thetas)
+    assert (a.loss, a.run, a.step) == (b.loss, b.run, b.step)
+    assert timeless(a.history) == timeless(b.history)
+
+
+class Interrupter:
+    """Stands in for the progress bar and interrupts at a step."""
+
+    at = None
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, done, note=""):
+        if done == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Return a function that trains until a step, where ^C is pressed."""
+
+    def run(at, directory, **changes):
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer, "Progress", type("At", (Interrupter,), {"at": at}))
+            with pytest.raises(KeyboardInterrupt):
+                train(directory, **changes)
+
+    return run
+
+
+@pytest.fixture
+def no_compilation(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("nothing is left to do, so nothing is to be compiled")
+
+    monkeypatch.setattr(trainer, "meta_loss", refuse)
+
+
+# What is learnt
+
+
+def test_loss_falls_on_xor():
+    result = train(
+        rule=hx.Blur(feedback="error", synapse_update=0.01),
+        objective=hx.objectives.QueryCrossEntropy(steps=5, batch=32, query=32),
+        method=hx.methods.Gradient(optax.adam(3e-2), clip=10.0),
+        hidden=(8,),
+        steps=200,
+        log_every=25,
+        checkpoint_every=50,
+        validation=8,
+    )
+    losses = [line["loss"][0] for line in result.history]
+    validations = [l["validation_loss"][0] for l in result.history if "validation_loss" in l]
+    assert len(losses) == 8
+    assert losses[-1] < losses[0] - 0.05
+    assert len(validations) == 4
+    assert result.loss == pytest.approx(min(validations))
+    assert result.step == 50 * (1 + validations.index(min(validations)))
+    assert result.history[-1]["skipped"] == [0]
+
+
+def test_one_meta_step_by_hand(key):
+    """θ after one step is that of the optimiser on the gradient of the meta-loss."""
+    result = train(steps=1, tasks=2)
+    k_init, k_train, _ = jax.random.split(key, 3)
+    theta = RULE.init(jax.random.split(k_init, 1)[0])
+    loss = meta_loss(RULE, [XOR], OBJECTIVE, (), tasks=2)
+    (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+        theta, jax.random.fold_in(k_train, 0)
+    )
+    updates, _ = optax.adam(1e-2).update(gradient, optax.adam(1e-2).init(theta), theta)
+    close(result.theta, optax.apply_updates(theta, updates), rtol=1e-4, atol=1e-6)
+    assert result.history[0]["loss"][0] == pytest.approx(float(value), rel=1e-5)
+
+
+def test_same_key_same_theta(straight):
+    same_result(train(), straight[0])
+
+
+def test_another_key_another_theta(straight):
+    differ(train(key=jax.random.key(1), steps=5).theta, straight[0].theta)
+
+
+def test_runs_are_single_runs_side_by_side(key):
+    many = train(rule=Delta(), runs=3)
+    starts = jax.vmap(Delta().init)(jax.random.split(jax.random.split(key, 3)[0], 3))
+    singles = [train(rule=Delta(), theta=jax.tree.map(lambda a, i=i: a[i], starts)) for i in range(3)]
+    for index, single in enumerate(singles):
+        mine = jax.tree.map(lambda a, i=index: a[i], many.thetas)
+        close(mine, jax.tree.map(lambda a: a[0], single.thetas), rtol=1e-4, atol=1e-5)
+    validations = np.array(
+        [line["validation_loss"] for line in many.history if "validation_loss" in line]
+    )
+    assert validations.shape == (2, 3)
+    where, run = np.unravel_index(validations.argmin(), validations.shape)
+    assert (many.run, many.step) == (run, 10 * (where + 1))
+    assert many.loss == pytest.approx(validations.min())
+    assert many.run == int(np.argmin([single.loss for single in singles]))
+    if where == 1:
+        same(many.theta, jax.tree.map(lambda a: a[run], many.thetas))
+
+
+def test_best_theta_has_the_validation_loss_it_claims(key):
+    result = train(steps=10, runs=2)
+    loss = meta_loss(RULE, [XOR], OBJECTIVE, (), tasks=1)
+    keys = jax.random.split(jax.random.split(key, 3)[2], 2)
+    values = [float(jax.jit(loss)(result.theta, k)[0]) for k in keys]
+    assert result.loss == pytest.approx(np.mean(values), rel=1e-4)
+
+
+def test_mixture_of_shapes(family):
+    twin = hx.tasks.from_arrays(*(np.asarray(a) for a in (family.train_x, family.train_y)) * 2)
+    result = train(family=[XOR, family, hx.tasks.toy("or"), twin], steps=5, tasks=2)
+    line = result.history[-1]
+    parts = [line[f"accuracy/{name}"][0] for name in ("xor", "arrays#1", "or", "arrays#3")]
+    assert line["accuracy"][0] == pytest.approx(np.mean(parts), abs=1e-6)
+    assert all(0 <= part <= 1 for part in parts)
+
+
+def test_mixture_is_the_mean_of_its_families(key, family):
+    """Meta-losses of single families average to that of the mixture, up to the sampling."""
+    theta = RULE.init(key)
+    objective = hx.objectives.QueryCrossEntropy(steps=1, batch=4, query=64)
+    value, metrics = meta_loss(RULE, [XOR, family], objective, (3,), tasks=3)(theta, key)
+    assert set(metrics) == {"accuracy", "accuracy/xor", "accuracy/arrays"}
+    alone = meta_loss(RULE, [XOR], objective, (3,), tasks=3)(theta, key)
+    # The first family of a mixture meets the same tasks and networks as alone.
+    assert float(metrics["accuracy/xor"]) == pytest.approx(float(alone[1]["accuracy"]))
+    assert float(value) > 0
+
+
+def test_start_from_theta(key):
+    theta = LearningRate(jnp.float32(0.37))
+    still = hx.methods.Gradient(optax.sgd(0.0))
+    same(train(theta=theta, method=still, steps=1).theta, theta)
+    numbers = jax.tree.map(np.asarray, theta)
+    same(train(theta=numbers, method=still, steps=1).theta, theta)
+
+
+def test_own_objective():
+    result = train(
+        rule=hx.Backprop("sgd", learning_rate=0.1),
+        objective=Distance(1, 1, 1),
+        method=hx.methods.Gradient(optax.sgd(0.25)),
+        steps=10,
+    )
+    assert float(result.theta.learning_rate) == pytest.approx(0.5 - 0.4 * 0.5**10, abs=1e-6)
+
+
+def test_objective_that_is_any_callable(tmp_path):
+    def objective(rule, theta, net, episode):
+        assert episode.x.shape == (2, 3, 2)
+        return jnp.mean(rule.predict(theta, net, episode.query_x) ** 2), {}
+
+    objective.steps, objective.batch, objective.query = 2, 3, 5
+    first = train(tmp_path, objective=objective, steps=10)
+    same(train(tmp_path, objective=objective, steps=10).theta, first.theta)
+
+
+def test_own_rule(tmp_path, family):
+    settings = {
+        "rule": Delta(),
+        "family": family,
+        "hidden": (),
+        "objective": hx.objectives.QueryCrossEntropy(steps=3, batch=8, query=16),
+        "method": hx.methods.Gradient(optax.adam(1e-2)),
+        "log_every": 10,
+        "steps": 30,
+    }
+    result = train(tmp_path, **settings)
+    losses = [line["loss"][0] for line in result.history]
+    assert losses[-1] < losses[0]
+    same(train(tmp_path, **settings).theta, result.theta)
+    # There is no family to read it as.
+    assert not (tmp_path / "rule.safetensors").exists()
+
+
+def test_nan_steps_are_skipped_and_counted(tmp_path):
+    class Broken(hx.objectives.AbstractObjective):
+        def __call__(self, rule, theta, net, episode):
+            return jnp.nan * jnp.sum(theta.learning_rate), {}
+
+    theta = LearningRate(jnp.float32(0.1))
+    result = train(tmp_path, rule=hx.Backprop(), objective=Broken(1, 1, 1), theta=theta, steps=10)
+    same(result.theta, theta)
+    assert result.loss == float("inf")
+    assert result.history[-1]["skipped"] == [10]
+    # JSON has neither NaN nor infinity.
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert logged(tmp_path)[-1]["loss"] == [None]
+
+
+# The folder of a run
+
+
+def test_what_a_run_writes(straight):
+    result, folder = straight
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "rule.safetensors",
+    }
+    assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == [
+        "step-0000000010.safetensors",
+        "step-0000000020.safetensors",
+    ]
+    assert [line["step"] for line in logged(folder)] == [5, 10, 15, 20]
+    assert timeless(logged(folder)) == timeless(result.history)
+    rule, theta = hx.load_rule(folder / "rule.safetensors")
+    assert rule == RULE
+    same(theta, result.theta)
+
+
+def test_the_last_three_checkpoints_are_kept(tmp_path):
+    train(tmp_path, log_every=2, checkpoint_every=2, steps=10)
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert [int(name[5:15]) for name in kept] == [6, 8, 10]
+
+
+def test_card(tmp_path):
+    result = train(tmp_path, steps=10, card={"title": "tiny"})
+    _, _, card = hx.rule_file.read_rule_file(tmp_path / "rule.safetensors")
+    assert card == {"title": "tiny", "meta_steps": result.step, "validation_loss": result.loss}
+
+
+@pytest.mark.parametrize("changes", [{}, {"rule": Delta(), "runs": 2}])
+def test_going_on_gives_the_same_bits(tmp_path, straight, changes):
+    whole = train(**changes) if changes else straight[0]
+    train(tmp_path, steps=10, **changes)
+    same_result(train(tmp_path, **changes), whole)
+    assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
+    assert timeless(logged(tmp_path)) == timeless(whole.history)
+
+
+def test_finished_run_returns_without_compiling(tmp_path, straight, no_compilation):
+    result, folder = straight
+    again = train(folder)
+    same_result(again, result)
+    assert [line["step"] for line in logged(folder)] == [5, 10, 15, 20]
+
+
+def test_going_on_compiles_the_same_program(tmp_path):
+    """A state just made and one just read are alike, weak types included."""
+    rule, method = hx.Backprop("sgd"), hx.methods.Gradient(optax.adam(1e-3))
+    state = trainer._initial_state(rule, method, None, jax.random.key(0), 2)
+    train(tmp_path, rule=rule, method=method, runs=2, steps=1)
+    _, read, _ = trainer.checkpoint.load(tmp_path, jax.eval_shape(lambda: state))
+    assert jax.tree.map(jax.typeof, read) == jax.tree.map(jax.typeof, state)
+
+
+@pytest.mark.parametrize("at", [5, 10])
+def test_interrupted_and_gone_on_with(tmp_path, straight, interrupt, at):
+    interrupt(at, tmp_path)
+    newest = max(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert newest == f"step-{at:010d}.safetensors"
+    assert [line["step"] for line in logged(tmp_path)] == list(range(5, at + 1, 5))
+    same_result(train(tmp_path), straight[0])
+    assert timeless(logged(tmp_path)) == timeless(straight[0].history)
+    same(hx.load_rule(tmp_path / "rule.safetensors")[1], straight[0].theta)
+
+
+def test_killed_before_the_first_checkpoint(tmp_path, straight):
+    train(tmp_path)
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.unlink()
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 25, "lo')  # a line cut short
+    same_result(train(tmp_path), straight[0])
+    assert timeless(logged(tmp_path)) == timeless(straight[0].history)
+
+
+@pytest.mark.parametrize("left", [0, -1])
+def test_truncated_checkpoint_falls_back(tmp_path, straight, left):
+    train(tmp_path)
+    newest = max((tmp_path / "checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:left])
+    same_result(train(tmp_path), straight[0])
+    assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
+
+
+def test_no_readable_checkpoint(tmp_path):
+    train(tmp_path, steps=10)
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="step-0000000010.safetensors"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    {
+        "rule": {"rule": hx.Hebbian(oja=False)},
+        "families": {"family": hx.tasks.toy("or")},
+        "families ": {"family": hx.tasks.toy("xor", outputs=1)},
+        "objective": {"objective": hx.objectives.QueryCrossEntropy(steps=3, batch=4, query=8)},
+        "method": {"method": hx.methods.Gradient(optax.adam(2e-2), clip=10.0)},
+        "hidden": {"hidden": (4,)},
+        "key": {"key": jax.random.key(5)},
+        "theta": {"theta": LearningRate(jnp.float32(0.2))},
+        "runs": {"runs": 2},
+        "tasks": {"tasks": 2},
+        "validation": {"validation": 3},
+        "log_every": {"log_every": 10},
+        "checkpoint_every": {"checkpoint_every": 20},
+    }.items(),
+)
+def test_folder_of_another_run(straight, no_compilation, name, changes):
+    before = {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
+    with pytest.raises(CheckpointError, match=f"holds a run with {name.strip()} = "):
+        train(straight[1], **changes)
+    assert before == {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
+
+
+def test_other_data_of_the_same_name(tmp_path, arrays):
+    x, y, test_x, test_y = arrays
+    train(tmp_path, family=hx.tasks.from_arrays(*arrays), steps=1)
+    with pytest.raises(CheckpointError, match="holds a run with families"):
+        train(tmp_path, family=hx.tasks.from_arrays(x**3, y, test_x, test_y), steps=1)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "", '"a"', "\0"])
+def test_broken_configuration(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="config.json is not the configuration of a run"):
+        train(tmp_path)
+
+
+def test_folder_that_cannot_be_written(tmp_path, no_compilation):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        train(tmp_path / "file" / "run")
+
+
+def test_card_that_cannot_be_written_is_refused_at_once(tmp_path, no_compilation):
+    with pytest.raises(ValueError, match="the card of this Hebbian cannot be written"):
+        train(tmp_path, card={"title": object()})
+
+
+def test_optimiser_state_with_random_keys(tmp_path):
+    method = hx.methods.Gradient(optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(3)), optax.sgd(0.1)))
+    whole = train(method=method)
+    train(tmp_path, method=method, steps=10)
+    same_result(train(tmp_path, method=method), whole)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "name", ["steps", "runs", "tasks", "validation", "log_every", "checkpoint_every"]
+)
+def test_counts(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+        train(**{name: 0})
+
+
+def test_no_family():
+    with pytest.raises(ValueError, match="number of families must be at least 1; got 0"):
+        train(family=[])
+
+
+def test_checkpoints_come_with_logged_lines():
+    with pytest.raises(ValueError, match="checkpoint_every must be a multiple of log_every, 5"):
+        train(checkpoint_every=12)
+
+
+# Several devices
+
+SCRIPT = """
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+jax.config.update("jax_disable_most_optimizations", True)
+import optax
+import hebbax as hx
+from hebbax.rules.backprop import LearningRate
+for steps in map(int, sys.argv[3:]):
+    result = hx.meta_train(
+        hx.Hebbian(), hx.tasks.toy("xor"),
+        hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8),
+        hx.methods.Gradient(optax.adam(1e-2), clip=10.0),
+        hidden=(), steps=steps, key=jax.random.key(0), validation=2, log_every=5,
+        checkpoint_every=10, runs=2, directory=sys.argv[2],
+    )
+    print({len(a.devices()) for a in jax.tree.leaves(result.thetas)})
+"""
+
+
+def test_runs_are_split_over_devices(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(hx.__file__).parents[1])}
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, "2", str(tmp_path), "10", "20"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["{2}", "{2}"]
+    one = train(runs=2)
+    close(hx.load_rule(tmp_path / "rule.safetensors")[1], one.theta, rtol=1e-5, atol=1e-6)
+    assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
+    for mine, theirs in zip(one.history, logged(tmp_path), strict=True):
+        np.testing.assert_allclose(mine["loss"], theirs["loss"], rtol=1e-4)
+
+

@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hebbax as hx
+from hebbax.losses import accuracy, cross_entropy
+
+O = hx.objectives  # noqa: E741
+RULE = hx.Backprop("sgd", learning_rate=0.5)
+
+
+def prepare(outputs):
+    theta = RULE.init(jax.random.key(0))
+    net = RULE.init_network(theta, jax.random.key(1), (2, 3, outputs))
+    family = hx.tasks.toy("xor", outputs=outputs)
+    return theta, net, family.sample(jax.random.key(2), steps=3, batch=4, query=7)
+
+
+@pytest.fixture(params=[1, 2], ids=["one output", "two outputs"])
+def case(request):
+    return prepare(request.param)
+
+
+def by_hand(theta, net, episode):
+    """Return the network at the end and the loss of each prediction before its update."""
+    losses = []
+    for x, y in zip(episode.x, episode.y, strict=True):
+        net, prediction = RULE.update(theta, net, x, y)
+        losses.append(float(cross_entropy(prediction, y)))
+    return net, losses
+
+
+def test_query_cross_entropy(case):
+    theta, net, episode = case
+    value, metrics = O.QueryCrossEntropy(3, 4, 7)(RULE, theta, net, episode)
+    last, _ = by_hand(theta, net, episode)
+    prediction = RULE.predict(theta, last, episode.query_x)
+    assert float(value) == pytest.approx(float(cross_entropy(prediction, episode.query_y)), 1e-5)
+    assert float(metrics["accuracy"]) == float(accuracy(prediction, episode.query_y))
+
+
+def test_query_accuracy(case):
+    theta, net, episode = case
+    value, metrics = O.QueryAccuracy(3, 4, 7)(RULE, theta, net, episode)
+    last, _ = by_hand(theta, net, episode)
+    right = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
+    assert float(value) == pytest.approx(1 - right, abs=1e-6)
+    assert float(metrics["accuracy"]) == right
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2, 3, 4])
+def test_online_cross_entropy(case, skip):
+    theta, net, episode = case
+    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=skip)(RULE, theta, net, episode)
+    last, losses = by_hand(theta, net, episode)
+    prediction = RULE.predict(theta, last, episode.query_x)
+    expected = np.mean([*losses[skip:], float(cross_entropy(prediction, episode.query_y))])
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_sigmoid_by_hand():
+    """Without an update, one output is judged by its sign and by the logistic loss."""
+    theta, net, episode = prepare(1)
+    theta = type(theta)(jnp.zeros(()))
+    value, metrics = O.QueryCrossEntropy(3, 4, 7)(RULE, theta, net, episode)
+    z = np.asarray(RULE.predict(theta, net, episode.query_x))[:, 0]
+    y = np.asarray(episode.query_y)[:, 0]
+    assert float(value) == pytest.approx(np.mean(np.log1p(np.exp(-z * (2 * y - 1)))), rel=1e-5)
+    assert float(metrics["accuracy"]) == pytest.approx(np.mean((z > 0) == (y == 1)))
+
+
+def test_gradient_with_respect_to_the_learning_rate(case):
+    theta, net, episode = case
+
+    def value(rate):
+        new = type(theta)(rate)
+        return O.QueryCrossEntropy(3, 4, 7)(RULE, new, net, episode)[0]
+
+    rate, step = jnp.asarray(0.5), 1e-2
+    numeric = (value(rate + step) - value(rate - step)) / (2 * step)
+    np.testing.assert_allclose(jax.grad(value)(rate), numeric, rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "query"])
+@pytest.mark.parametrize("kind", [O.QueryCrossEntropy, O.QueryAccuracy, O.OnlineCrossEntropy])
+def test_empty_lifetimes(kind, name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+        kind(**{name: 0})
+
+
+def test_negative_skip():
+    with pytest.raises(ValueError, match="skip must be at least 0; got -1"):
+        O.OnlineCrossEntropy(skip=-1)
