@@ -8,6 +8,7 @@ default: additive backward update, separate synapses both ways, max(0, tanh), no
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import resource
@@ -102,7 +103,7 @@ def flops(sizes, states, batch, steps):
     Each layer but the first sends forward and backward and changes both its blocks; the first
     sends forward and changes one.
     """
-    products = [2 * batch * n * m * states for n, m in zip(sizes[:-1], sizes[1:], strict=True)]
+    products = [2 * batch * n * m * states for n, m in itertools.pairwise(sizes)]
     return steps * (2 * products[0] + 4 * sum(products[1:]))
 
 
@@ -156,7 +157,7 @@ def measure(case, seconds, queue):
     wall, cpu = repeat(compiled, arguments, seconds)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     square = jnp.ones((2048, 2048))
-    product_wall, product_cpu = repeat(jax.jit(jnp.matmul), (square, square), 1.0)
+    _, product_cpu = repeat(jax.jit(jnp.matmul), (square, square), 1.0)
     queue.put(
         {
             "case": case,

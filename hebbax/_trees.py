@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -55,10 +55,15 @@ def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
             )
     read = [jnp.asarray(arrays[name]) for name in names]
     wrapped = [
-        jax.random.wrap_key_data(a, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else a
+        _wrapped(a, leaf) if _is_key(leaf) else a
         for a, leaf in zip(read, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, wrapped)
+
+
+def _wrapped(bits: Array, like: Any) -> Array:
+    # Of a leaf that is only described, JAX does not tell the implementation directly.
+    return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(jnp.empty((), like.dtype)))
 
 
 def digest(tree: PyTree) -> str:

@@ -57,7 +57,9 @@ def learning_curves(
     learners = list(dict.fromkeys(name for curves in tasks.values() for name in curves))
     columns = min(columns, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = Figure(figsize=(0.5 + PANEL * columns, 0.9 + 0.92 * PANEL * rows), layout="constrained")
+    figure = Figure(
+        figsize=(0.5 + PANEL * columns, 0.9 + 0.92 * PANEL * rows), layout="constrained"
+    )
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     seeds = set()
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
@@ -70,7 +72,7 @@ def learning_curves(
             axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(curve.steps, mean, color=colour, linewidth=1.8)
         axes.set_title(task, fontsize=10, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
         if index + columns >= len(tasks):
             axes.set_xlabel("updates", color=INK)
             axes.tick_params(labelbottom=True)
@@ -126,7 +128,7 @@ def decision_regions(
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Figure(figsize=(width + 0.5, height + 0.8), layout="constrained")
     panels = figure.subplots(len(families), len(updates), squeeze=False)
-    for row, family in zip(panels, families, strict=True):
+    for index, (row, family) in enumerate(zip(panels, families, strict=True)):
         low, high, x, truth = _test_points(family, key)
         plane = _plane(low, high, resolution)
         shares, rights = _watch(
@@ -148,11 +150,11 @@ def decision_regions(
             axes.set_xlabel(f"{100 * float(right):.0f} % right", fontsize=9, color=INK)
             for spine in axes.spines.values():
                 spine.set_visible(False)
-            if row is panels[0]:
+            if index == 0:
                 words = {0: "fresh synapses", 1: "1 update"}
                 axes.set_title(words.get(count, f"{count} updates"), fontsize=10, color=INK)
         row[0].set_ylabel(family.name.replace("_", " "), fontsize=11, color=INK)
-    note = "one network a row; colour: its prediction, dots: test points"
+    note = "one network a row, its inputs across and up; colour: prediction, dots: test points"
     figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=11, color=INK)
     return figure
 

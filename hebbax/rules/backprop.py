@@ -1,5 +1,6 @@
 """`Backprop`: gradient descent on the cross-entropy, the learner to be compared with."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ def draw_perceptron(key: PRNGKeyArray, sizes: Sequence[int]) -> Perceptron:
     sizes = check_sizes(sizes)
     weights = tuple(
         jax.random.normal(jax.random.fold_in(key, index), shape) / jnp.sqrt(shape[0])
-        for index, shape in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for index, shape in enumerate(itertools.pairwise(sizes))
     )
     return Perceptron(weights, tuple(jnp.zeros(size) for size in sizes[1:]))
 

@@ -57,9 +57,7 @@ class Hebbian(AbstractRule):
         if y is not None:
             layers = [*layers[:-1], (2 * y - 1).astype(prediction.dtype)]
         weights, biases = [], []
-        for w, b, pre, post in zip(
-            net.weights, net.biases, [x, *layers[:-1]], layers, strict=True
-        ):
+        for w, b, pre, post in zip(net.weights, net.biases, [x, *layers[:-1]], layers, strict=True):
             change, bias_change = pre.T @ post / len(x), jnp.mean(post, axis=0)
             if self.oja:
                 decay = jnp.mean(post**2, axis=0)

@@ -117,7 +117,7 @@ def test_fingerprint_is_that_of_what_is_computed():
 
 
 def test_bad_settings(unchecked):
-    with pytest.raises(ValueError, match="optimizer must be an optax.GradientTransformation"):
+    with pytest.raises(ValueError, match=r"optimizer must be an optax\.GradientTransformation"):
         Gradient(1e-3)
     for clip in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="clip must be None or positive"):

@@ -206,11 +206,17 @@ def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
 @pytest.mark.parametrize("form", ["full", "first", "weights", "activations"])
 def test_oja_equals_a_plain_loop(key, form):
     """Equation 8 and its relatives, synapse by synapse."""
-    options = {"normalization": None, "synapse_normalization": None, "init_scale": 0.3, "reduction": "sum"}
+    options = {
+        "normalization": None,
+        "synapse_normalization": None,
+        "init_scale": 0.3,
+        "reduction": "sum",
+    }
     plain, rule = hx.Blur(**options), hx.Blur(oja=form, oja_extra=0.7, **options)
     theta = rule.init(key)
     bare = plain.init(key)
     f_tilde, eta_tilde = 0.9, -0.05
+
     def gates(t):
         values = (jnp.asarray(f_tilde), jnp.asarray(eta_tilde))
         return eqx.tree_at(lambda t: (t.f_tilde, t.eta_tilde), t, values)

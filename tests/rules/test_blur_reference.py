@@ -200,8 +200,11 @@ def test_meta_gradient(file, dtype):
 
         value, gradient = jax.jit(jax.value_and_grad(loss))(make_genome(rule, case, dtype))
     np.testing.assert_allclose(value, case["val_loss"], rtol=10 * TOLERANCE[dtype])
-    recorded = {n: case[f"metagrad_{FIELDS.get(n, n)}"] for n in vars(gradient) if
-                f"metagrad_{FIELDS.get(n, n)}" in case}
+    recorded = {
+        n: case[f"metagrad_{FIELDS.get(n, n)}"]
+        for n in vars(gradient)
+        if f"metagrad_{FIELDS.get(n, n)}" in case
+    }
     size = max(np.abs(r).max() for r in recorded.values())
     for name, expected in recorded.items():
         ours = getattr(gradient, name)

@@ -1,5 +1,6 @@
 """The network state φ of BLUR: synapses, nothing else."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax.rules.blur.neurons import Statistics
+from hebbax.rules.blur.neurons import Statistics, column_norm
 
 
 class Synapses(eqx.Module):
@@ -67,7 +68,7 @@ def draw(
     normal. `fan_in`: divided by the square root of the number of senders.
     """
     layers = []
-    for index, (lower, upper) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for index, (lower, upper) in enumerate(itertools.pairwise(sizes)):
         k_weight, k_bias, k_backward = jax.random.split(jax.random.fold_in(key, index), 3)
 
         def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: int) -> Float[Array, "..."]:
@@ -91,3 +92,15 @@ def draw(
             )
         )
     return Network(tuple(layers))
+
+
+def normalized(synapses: Synapses, size: Float[Array, ""] | None) -> Synapses:
+    """Give the synapses of every receiver, its bias among them, the norm `size`, or 1."""
+    size = jnp.ones(()) if size is None else size
+    scale = size / column_norm(synapses.weight, synapses.bias)
+    bias, backward = synapses.bias, synapses.backward
+    return Synapses(
+        scale * synapses.weight,
+        None if bias is None else scale[:, :, 0] * bias,
+        None if backward is None else size / column_norm(backward, None) * backward,
+    )

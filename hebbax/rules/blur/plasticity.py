@@ -113,6 +113,7 @@ def saturate(
     """
     if limits.saturation is None:
         return weight + step
+    assert genome.saturation is not None
     rate = limits.saturation_epsilon + jnp.abs(genome.saturation)
     if limits.saturation == "exponential":
         return weight + step * jnp.exp(-jnp.abs(weight) * rate)

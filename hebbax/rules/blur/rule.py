@@ -12,7 +12,7 @@ from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.blur import neurons, plasticity
 from hebbax.rules.blur.genome import Genome, transforms
-from hebbax.rules.blur.network import Network, Synapses, draw
+from hebbax.rules.blur.network import Network, Synapses, draw, normalized
 from hebbax.rules.blur.neurons import Statistics
 
 Layer = Float[Array, "k _ batch"]
@@ -280,9 +280,10 @@ class Blur(AbstractRule):
                     measured.append(neurons.measure(u, self.normalization))
                 else:
                     measured.append(statistics[index])
-                u = neurons.normalize(
-                    u, measured[-1], genome.forward_mean, genome.forward_deviation
-                )
+                mean, deviation = genome.forward_mean, genome.forward_deviation
+                assert mean is not None
+                assert deviation is not None
+                u = neurons.normalize(u, measured[-1], mean, deviation)
             last = index == len(net.layers) - 1
             name = self.last_activation if last else self.forward_activation
             layers.append(activations.apply(name, u))
@@ -309,12 +310,11 @@ class Blur(AbstractRule):
             u = self._rescale(genome, u, weight, None)
             u = neurons.backward_drive(self.backward_update, genome.f, final[index - 1], u)
             if self.normalization is not None:
-                u = neurons.normalize(
-                    u,
-                    neurons.measure(u, self.normalization),
-                    genome.backward_mean,
-                    genome.backward_deviation,
-                )
+                mean, deviation = genome.backward_mean, genome.backward_deviation
+                assert mean is not None
+                assert deviation is not None
+                statistics = neurons.measure(u, self.normalization)
+                u = neurons.normalize(u, statistics, mean, deviation)
             final[index - 1] = activations.apply(self.backward_activation, u)
         return final
 
@@ -385,32 +385,28 @@ class Blur(AbstractRule):
             )
         return Synapses(weight, bias, backward)
 
-    # Synapse normalisation
+    # Normalisation
 
-    def _rescale(self, genome, u, weight, bias):
+    def _rescale(
+        self,
+        genome: Genome,
+        u: Layer,
+        weight: Float[Array, "s _ _"],
+        bias: Float[Array, "s _"] | None,
+    ) -> Layer:
         if self.synapse_normalization != "activations":
             return u
         u = u / neurons.column_norm(weight, bias)
         return u if genome.rescale is None else genome.rescale * u
 
     def _normalize_stored(self, theta: Genome, net: Network) -> Network:
-        layers = []
-        for index, synapses in enumerate(net.layers):
-            genome = self._genome(theta, index)
-            size = jnp.ones(()) if genome.rescale is None else genome.rescale
-            scale = size / neurons.column_norm(synapses.weight, synapses.bias)
-            backward = synapses.backward
-            if backward is not None:
-                backward = backward * (size / neurons.column_norm(backward, None))
-            bias = synapses.bias
-            layers.append(
-                Synapses(
-                    synapses.weight * scale,
-                    None if bias is None else bias * scale[:, :, 0],
-                    backward,
-                )
-            )
-        return Network(tuple(layers), net.statistics)
+        return Network(
+            tuple(
+                normalized(synapses, self._genome(theta, index).rescale)
+                for index, synapses in enumerate(net.layers)
+            ),
+            net.statistics,
+        )
 
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
