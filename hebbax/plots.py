@@ -72,7 +72,7 @@ def learning_curves(
             axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(curve.steps, mean, color=colour, linewidth=1.8)
         axes.set_title(task, fontsize=10, color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 5, 10]))
         if index + columns >= len(tasks):
             axes.set_xlabel("updates", color=INK)
             axes.tick_params(labelbottom=True)

@@ -41,13 +41,12 @@ GENOME = "genome"
 # The genome starts as backpropagation (BLUR eq. 4) with a step that is large but not too large, and
 # a little noise tells the runs apart. Normalised activations would learn xor sooner, but hold all
 # outputs to one mean, which is wrong where classes are not equally frequent. Normalised synapses
-# make what was learnt about steps hold for networks with more inputs too.
+# (supplement 3.6) were better after 5 and 10 updates in one trial, and then stood still.
 RULE = Blur(
     states=2,
     backward_update="multiplicative_second_state",
     normalization=None,
-    synapse_normalization="activations",
-    learn_rescale=True,
+    synapse_normalization=None,
     feedback="error",
     init_scale=0.05,
     synapse_update=2.0,
@@ -65,7 +64,8 @@ class Budget:
 
     - `steps`, `runs`: meta-steps, and genomes side by side, of which the best is kept.
     - `checkpoint_every`: meta-steps between checkpoints.
-    - `learn`: toy functions to meta-train on; the digits come on top.
+    - `learn`: toy functions to meta-train on.
+    - `digits`: whether to meta-train on the digits too, which takes a compilation of its own.
     - `held_out`: tasks of the table.
     - `drawn`: those of the picture of decision regions.
     - `seeds`: networks a task.
@@ -76,6 +76,7 @@ class Budget:
     runs: int
     checkpoint_every: int
     learn: tuple[str, ...]
+    digits: bool
     held_out: tuple[str, ...]
     drawn: tuple[str, ...]
     seeds: int
@@ -84,10 +85,11 @@ class Budget:
 
 BUDGETS = {
     "full": Budget(
-        steps=1500,
+        steps=2000,
         runs=4,
         checkpoint_every=250,
         learn=("xor", "and", "circle", "random_xor", "random_circle"),
+        digits=True,
         held_out=(
             "xor",
             "nxor",
@@ -107,7 +109,8 @@ BUDGETS = {
         runs=2,
         checkpoint_every=20,
         learn=("xor",),
-        held_out=("nxor", "wine"),
+        digits=False,
+        held_out=("nxor",),
         drawn=("nxor",),
         seeds=2,
         rates=3,
@@ -136,7 +139,7 @@ def run(budget: str, out: Path, seed: int, console: Console) -> dict[str, Any]:
     k_train, k_test, k_draw = jax.random.split(jax.random.key(seed), 3)
     with CompileClock() as clock:
         console.print(
-            f"Meta-training {plan.runs} genomes on {', '.join(plan.learn)} and the digits: "
+            f"Meta-training {plan.runs} genomes on {', '.join(f.name for f in _families(plan))}: "
             f"networks with {HIDDEN[0]} hidden units, lifetimes of {UPDATES} updates of {BATCH}.",
             soft_wrap=True,
         )
@@ -167,7 +170,8 @@ def run(budget: str, out: Path, seed: int, console: Console) -> dict[str, Any]:
 
 
 def _families(plan: Budget) -> tuple[AbstractFamily, ...]:
-    return (*map(tasks.toy, plan.learn), tasks.digits())
+    toys = tuple(map(tasks.toy, plan.learn))
+    return (*toys, tasks.digits()) if plan.digits else toys
 
 
 def _meta_train(plan: Budget, out: Path, key: jax.Array) -> Result:

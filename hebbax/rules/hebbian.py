@@ -35,7 +35,7 @@ class Hebbian(AbstractRule):
 
     def init(self, key: PRNGKeyArray) -> LearningRate:
         """Return the learning rate as θ."""
-        return LearningRate(jnp.asarray(self.learning_rate))
+        return LearningRate(jnp.asarray(self.learning_rate, float))
 
     def init_network(
         self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]

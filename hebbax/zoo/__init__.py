@@ -16,7 +16,7 @@ _FOLDER = Path(str(resources.files(__name__)))
 def list() -> tuple[str, ...]:
     """Return the names of all shipped rules, such as `blur/mnist`."""
     found = _FOLDER.glob("*/*.safetensors")
-    return tuple(sorted(str(p.relative_to(_FOLDER).with_suffix("")) for p in found))
+    return tuple(sorted(p.relative_to(_FOLDER).with_suffix("").as_posix() for p in found))
 
 
 def path(name: str) -> Path:

@@ -22,7 +22,7 @@ SHORT = (*SMALL, "--runs", 1, "--steps", 4, "--checkpoint-every", 2)
 def test_train_leaves_a_rule_and_says_what_to_do_next(hebbax, tmp_path):
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run")
     assert outcome.status == 0
-    assert "20 meta-parameters θ" in outcome.out
+    assert "29 meta-parameters θ" in outcome.out
     assert "in 2-2-2; on xor" in outcome.out
     assert "compiled in" in outcome.out
     assert "meta-steps/s" in outcome.out

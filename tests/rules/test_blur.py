@@ -87,7 +87,7 @@ def permute_hidden(net, order):
     if statistics is not None and statistics[0].mean.shape[1] > 1:
         lowest = jax.tree.map(lambda a: a[:, order], statistics[0])
         statistics = (lowest, *statistics[1:])
-    return Network((first, second, *rest), statistics)
+    return Network((first, second, *rest), statistics, net.updates)
 
 
 def test_permuting_hidden_units_permutes_the_result(case):
@@ -106,7 +106,7 @@ def test_permuting_inputs_permutes_the_first_synapses(case):
     def permute(net):
         first, *rest = net.layers
         layers = (Synapses(first.weight[:, :, order], first.bias, None), *rest)
-        return Network(layers, net.statistics)
+        return Network(layers, net.statistics, net.updates)
 
     plain, prediction = update(rule, theta, net, x, y)
     permuted, same = update(rule, theta, permute(net), x[:, order], y)

@@ -38,10 +38,12 @@ class Network(eqx.Module):
     - `layers`: the synapses between each layer and the next.
     - `statistics`: what activation normalisation uses in predictions, one for each layer but the
       input; None where it uses the statistics of the batch it predicts.
+    - `updates`: how many updates these statistics have seen; None with them.
     """
 
     layers: tuple[Synapses, ...]
     statistics: tuple[Statistics, ...] | None = None
+    updates: Float[Array, ""] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -17,6 +17,9 @@ from hebbax.rules.blur.neurons import Statistics
 
 Layer = Float[Array, "k _ batch"]
 
+STATISTICS_WINDOW = 20.0
+"""After so many updates the newest statistics weigh as much as all the older ones."""
+
 
 class Blur(AbstractRule):
     """Neurons and synapses with several states and Hebb-like updates in both directions.
@@ -41,8 +44,9 @@ class Blur(AbstractRule):
       per state, with statistics of each unit over the `batch` (as the paper), of each example
       over the `units`, or over `batch_and_units`; None for none, as in the authors' program.
     - `statistics`: which ones `predict` normalises with: `stored` ones, measured by a forward
-      pass at the end of each update on that update's batch, so that each prediction stands
-      alone, or those of the `batch` that is predicted, which saves that pass but makes
+      pass at the end of each update on that update's batch and averaged with the older ones (the
+      new ones weigh 1 at first, 1/2 after 20 updates), so that each prediction stands alone, or
+      those of the `batch` that is predicted, which saves that pass but makes
       predictions depend on each other.
     - `synapse_normalization`: `activations` divides by the norm of each unit's incoming synapses
       where activations are computed and leaves the stored ones alone (supplement 3.6); `stored`
@@ -197,6 +201,7 @@ class Blur(AbstractRule):
                     Statistics(jnp.zeros(shape), jnp.ones(shape))
                     for shape in ((self.states, n if wide else 1, 1) for n in sizes[1:])
                 ),
+                jnp.zeros(()),
             )
         if theta.synapse_gain is None:
             return net
@@ -204,7 +209,7 @@ class Blur(AbstractRule):
         for index, synapses in enumerate(net.layers):
             gain = self._genome(theta, index).synapse_gain
             layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
-        return Network(tuple(layers), net.statistics)
+        return Network(tuple(layers), net.statistics, net.updates)
 
     # The inner loop
 
@@ -234,8 +239,7 @@ class Blur(AbstractRule):
         )
         changed = Network(layers)
         if self._stores_statistics:
-            _, statistics = self._forward(theta, changed, x, None)
-            changed = Network(layers, statistics)
+            changed = self._with_statistics(theta, changed, net, x)
         return changed, prediction
 
     def predict(
@@ -387,6 +391,19 @@ class Blur(AbstractRule):
 
     # Normalisation
 
+    def _with_statistics(
+        self, theta: Genome, changed: Network, old: Network, x: Float[Array, "batch in"]
+    ) -> Network:
+        """Store the statistics that the changed synapses give, averaged with the older ones."""
+        _, measured = self._forward(theta, changed, x, None)
+        updates = old.updates
+        assert updates is not None
+        # Early on synapses change fast and old statistics are wrong; later they change little
+        # and those of one batch are noisy.
+        weight = 1 / (1 + updates / STATISTICS_WINDOW)
+        averaged = jax.tree.map(lambda n, o: o + weight * (n - o), measured, old.statistics)
+        return Network(changed.layers, averaged, updates + 1)
+
     def _rescale(
         self,
         genome: Genome,
@@ -406,6 +423,7 @@ class Blur(AbstractRule):
                 for index, synapses in enumerate(net.layers)
             ),
             net.statistics,
+            net.updates,
         )
 
 
