@@ -55,8 +55,7 @@ def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
             )
     read = [jnp.asarray(arrays[name]) for name in names]
     wrapped = [
-        _wrapped(a, leaf) if _is_key(leaf) else a
-        for a, leaf in zip(read, leaves, strict=True)
+        _wrapped(a, leaf) if _is_key(leaf) else a for a, leaf in zip(read, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, wrapped)
 

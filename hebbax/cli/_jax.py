@@ -43,25 +43,3 @@ def set_up_jax(runs: int | None = None) -> None:
     except RuntimeError:
         # A program that calls `main` may have used JAX already; then its devices are taken.
         return
-
-
-class CompileClock:
-    """Sums the seconds JAX spends on compiling, or on fetching what it compiled before."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def __enter__(self) -> "CompileClock":
-        import jax
-
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        import jax
-
-        jax.monitoring.unregister_event_duration_listener(self._hear)
-
-    def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
-        if event.startswith("/jax/core/compile/"):
-            self.seconds += duration_secs

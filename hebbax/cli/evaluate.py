@@ -51,7 +51,8 @@ class Evaluate(Command):
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
         check_seed(self.seed)
         check_sizes(self.hidden)
-        from hebbax.cli._jax import CompileClock, set_up_jax
+        from hebbax._compile_clock import CompileClock
+        from hebbax.cli._jax import set_up_jax
 
         set_up_jax(runs=1)
         import jax

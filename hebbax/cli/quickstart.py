@@ -8,7 +8,7 @@ from tyro.conf import FlagCreatePairsOff
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json
-from hebbax.cli._errors import check_seed, check_writable
+from hebbax.cli._errors import BadInputError, check_seed, check_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,13 @@ class Quickstart(Command):
 
         set_up_jax()
         from hebbax.experiments import quickstart
+        from hebbax.meta.checkpoint import CheckpointError
 
-        results = quickstart.run(self.budget, self.out, self.seed, console(stderr=self.json))
+        place = console(stderr=self.json)
+        try:
+            results = quickstart.run(self.budget, self.out, self.seed, place)
+        except CheckpointError as error:
+            raise BadInputError(f"--out {self.out}: {error}") from error
         if self.json:
             print_json(results)
         return 0

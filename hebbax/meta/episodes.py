@@ -48,9 +48,7 @@ def meta_loss(
         for (inputs, outputs), members in groups.items():
             sampled = [sample(index, k_data) for index in members]
             episodes = jax.tree.map(lambda *a: jnp.concatenate(a), *sampled)
-            keys = jax.random.split(
-                jax.random.fold_in(k_net, members[0]), tasks * len(members)
-            )
+            keys = jax.random.split(jax.random.fold_in(k_net, members[0]), tasks * len(members))
 
             def one(
                 episode: Any, key: PRNGKeyArray, sizes: tuple[int, ...] = (inputs, *hidden, outputs)

@@ -131,9 +131,7 @@ def _evaluate(
         nets = jax.vmap(learn)(nets, k_tasks, data)
         nothing = (jnp.full(len(keys), jnp.nan), jnp.full(len(keys), jnp.nan))
         # Outside the vmap, so that what is not asked for is not computed.
-        return nets, jax.lax.cond(
-            flag, lambda: jax.vmap(judge)(nets, k_tasks), lambda: nothing
-        )
+        return nets, jax.lax.cond(flag, lambda: jax.vmap(judge)(nets, k_tasks), lambda: nothing)
 
     _, curves = jax.lax.scan(body, nets, (jnp.arange(len(flags)), flags))
     return curves

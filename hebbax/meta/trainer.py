@@ -349,9 +349,7 @@ def _compile_ready(
         better = losses[run] < state.best_loss
         best = (jax.tree.map(lambda a: a[run], state.theta), losses[run], run, step)
         old = (state.best_theta, state.best_loss, state.best_run, state.best_step)
-        chosen = jax.tree.map(
-            lambda n, o: jnp.where(better, n, o).astype(o.dtype), best, old
-        )
+        chosen = jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), best, old)
         where = lambda s: (s.best_theta, s.best_loss, s.best_run, s.best_step)  # noqa: E731
         return eqx.tree_at(where, state, chosen), losses
 

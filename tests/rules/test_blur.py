@@ -22,6 +22,7 @@ OPTIONS = {
     "program": {"normalization": None, "synapse_normalization": None, "reduction": "sum"},
     "no bias": {"bias": False},
     "no normalization": {"normalization": None},
+    "hidden normalization": {"normalize_last": False},
     "batch statistics": {"normalization": "batch", "statistics": "batch"},
     "unit normalization": {"normalization": "units"},
     "batch and units": {"normalization": "batch_and_units"},

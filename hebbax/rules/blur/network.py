@@ -36,8 +36,8 @@ class Network(eqx.Module):
     **Fields:**
 
     - `layers`: the synapses between each layer and the next.
-    - `statistics`: what activation normalisation uses in predictions, one for each layer but the
-      input; None where it uses the statistics of the batch it predicts.
+    - `statistics`: what activation normalisation uses in predictions, one for each
+      normalised layer; None where it uses the statistics of the batch it predicts.
     - `updates`: how many updates these statistics have seen; None with them.
     """
 

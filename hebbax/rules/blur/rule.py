@@ -43,6 +43,8 @@ class Blur(AbstractRule):
     - `normalization`: bring pre-activations, forward and backward, to a learnt mean and deviation
       per state, with statistics of each unit over the `batch` (as the paper), of each example
       over the `units`, or over `batch_and_units`; None for none, as in the authors' program.
+    - `normalize_last`: whether the last layer is among the normalised ones. It gives all classes
+      the same mean over the batch, which helps where they are equally frequent and only there.
     - `statistics`: which ones `predict` normalises with: `stored` ones, measured by a forward
       pass at the end of each update on that update's batch and averaged with the older ones (the
       new ones weigh 1 at first, 1/2 after 20 updates), so that each prediction stands alone, or
@@ -84,6 +86,7 @@ class Blur(AbstractRule):
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
     normalization: str | None = eqx.field(static=True, default="batch")
+    normalize_last: bool = eqx.field(static=True, default=True)
     statistics: str = eqx.field(static=True, default="stored")
     synapse_normalization: str | None = eqx.field(static=True, default="activations")
     learn_rescale: bool = eqx.field(static=True, default=False)
@@ -195,11 +198,12 @@ class Blur(AbstractRule):
             net = jax.tree.map(lambda w: jnp.broadcast_to(w[:1], w.shape), net)
         if self._stores_statistics:
             wide = self.normalization == "batch"
+            normalized_sizes = sizes[1:] if self.normalize_last else sizes[1:-1]
             net = Network(
                 net.layers,
                 tuple(
                     Statistics(jnp.zeros(shape), jnp.ones(shape))
-                    for shape in ((self.states, n if wide else 1, 1) for n in sizes[1:])
+                    for shape in ((self.states, n if wide else 1, 1) for n in normalized_sizes)
                 ),
                 jnp.zeros(()),
             )
@@ -279,7 +283,8 @@ class Blur(AbstractRule):
             if synapses.bias is not None:
                 u = u + (jnp.sum(nu, axis=1)[:, None] * synapses.bias)[:, :, None]
             u = self._rescale(genome, u, synapses.weight, synapses.bias)
-            if self.normalization is not None:
+            last = index == len(net.layers) - 1
+            if self.normalization is not None and (self.normalize_last or not last):
                 if statistics is None:
                     measured.append(neurons.measure(u, self.normalization))
                 else:
@@ -288,7 +293,6 @@ class Blur(AbstractRule):
                 assert mean is not None
                 assert deviation is not None
                 u = neurons.normalize(u, measured[-1], mean, deviation)
-            last = index == len(net.layers) - 1
             name = self.last_activation if last else self.forward_activation
             layers.append(activations.apply(name, u))
         return layers, tuple(measured)
