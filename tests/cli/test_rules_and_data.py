@@ -13,7 +13,7 @@ def test_show_prints_labelled_matrices(hebbax, rule_file):
     outcome = hebbax("show", rule_file)
     assert outcome.status == 0
     for text in (
-        "Blur, 21 meta-parameters",
+        "Blur, 29 meta-parameters",
         "feedback: error",
         "learn_rescale: true",
         "  neurons, forward\n",

@@ -7,6 +7,7 @@ import pytest
 @pytest.fixture(autouse=True)
 def _isolated(request, tmp_path_factory, monkeypatch):
     cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.delenv("HEBBAX_CACHE", raising=False)
     monkeypatch.setattr(pooch, "os_cache", lambda name: cache / name)
 
     def refuse(url, *args, **kwargs):

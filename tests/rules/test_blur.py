@@ -189,7 +189,7 @@ def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
     y = jax.nn.one_hot(jnp.arange(4) % 3, 3)
     changes = {}
     for reduction in ("mean", "sum"):
-        rule = hx.Blur(reduction=reduction)
+        rule = hx.Blur(reduction=reduction, normalization=None)
         theta = rule.init(key)
         net = rule.init_network(theta, key, SIZES)
 
@@ -277,11 +277,11 @@ def test_saturation_bounds_synapses(key):
     net = rule.init_network(theta, key, SIZES)
     net, _ = rule.update(theta, net, jnp.ones((8, 5)), jnp.eye(3)[jnp.arange(8) % 3])
     bound = float(theta.saturation) + rule.saturation_epsilon
-    assert max(float(jnp.abs(w).max()) for w in jax.tree.leaves(net)) <= 1.0001 * bound
+    assert max(float(jnp.abs(w).max()) for w in jax.tree.leaves(net.layers)) <= 1.0001 * bound
 
 
 def test_synapse_normalization_ignores_scale(key):
-    rule = hx.Blur(synapse_normalization="activations")
+    rule = hx.Blur(normalization=None, synapse_normalization="activations")
     theta = rule.init(key)
     net = rule.init_network(theta, key, SIZES)
     x = jax.random.normal(key, (4, 5))

@@ -22,6 +22,7 @@ def backprop_rule(activation, **options):
         single_state=True,
         normalization=None,
         synapse_normalization=None,
+        fan_in=True,
         genome_init="backprop",
         synapse_update=RATE,
         **options,

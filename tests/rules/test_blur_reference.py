@@ -1,17 +1,20 @@
 """Blur against numbers recorded from the authors' program."""
 
 import json
+import os
+from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import REFERENCE
 
 from hebbax import Blur, unroll
 from hebbax.rules.blur import Genome, Network, Synapses
 
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))
 FILES = sorted((REFERENCE / "blur").glob("*.npz")) if REFERENCE.is_dir() else []
 ACTIVATIONS = {"identity": "none"}
 FIELDS = {"oja_multiplier": "ojas_multiplier", "rescale": "rescale_to"}
