@@ -2,7 +2,7 @@
 
 Layers are `[k, units, batch]` and synapses `[s, receivers, senders]`: every product of the two is
 then a plain batch of matrix products, and nothing has to be rearranged in memory for a population
-of rules either. (Kept the other way round, a population of 8 spent a third of its time on that.)
+of rules either. (Kept the other way round, a population of 8 spent a quarter of its time on that.)
 """
 
 import functools
