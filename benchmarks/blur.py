@@ -62,18 +62,19 @@ def meta_step(families, hidden, states, batch, steps, remat):
     import optax
 
     import hebbax as hx
-    from hebbax.meta.episodes import meta_loss
+    from hebbax.meta.problem import Problem
 
     rule = program_rule(states)
     objective = hx.objectives.QueryCrossEntropy(steps=steps, batch=batch, query=batch, remat=remat)
     method = hx.methods.Gradient(optax.adam(1e-3))
 
     def step(families, theta, state, key):
-        loss = meta_loss(rule, families, objective, hidden, 1)
-        return method.step(loss, theta, state, key)
+        problem = Problem(rule, families, objective, hidden)
+        return method.step(problem, theta, state, key)
 
     theta = rule.init(jax.random.key(0))
-    return step, (families, theta, method.init(theta), jax.random.key(1))
+    state = method.init(Problem(rule, families, objective, hidden), theta, jax.random.key(0))
+    return step, (families, theta, state, jax.random.key(1))
 
 
 def lifetimes(population):

@@ -10,6 +10,9 @@ from hebbax import zoo as zoo
 from hebbax._version import __version__ as __version__
 from hebbax.meta import methods as methods
 from hebbax.meta import objectives as objectives
+from hebbax.meta.callbacks import Callback as Callback
+from hebbax.meta.checkpoint import CheckpointError as CheckpointError
+from hebbax.meta.curriculum import Curriculum as Curriculum
 from hebbax.meta.evaluation import Curves as Curves
 from hebbax.meta.evaluation import evaluate as evaluate
 from hebbax.meta.trainer import Result as Result
@@ -23,3 +26,4 @@ from hebbax.rules import AbstractRule as AbstractRule
 from hebbax.rules import Backprop as Backprop
 from hebbax.rules import Blur as Blur
 from hebbax.rules import Hebbian as Hebbian
+from hebbax.rules import UnsupervisedRule as UnsupervisedRule

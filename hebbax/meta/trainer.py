@@ -1,48 +1,51 @@
 """`meta_train`: the outer loop."""
 
+import contextlib
 import dataclasses
 import math
-import re
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax._progress import Progress
-from hebbax._trees import digest
-from hebbax._version import __version__
+from hebbax._trees import from_arrays, to_arrays
 from hebbax.meta import checkpoint
-from hebbax.meta.episodes import meta_loss
-from hebbax.meta.methods import Gradient
+from hebbax.meta.callbacks import Callback
+from hebbax.meta.checkpoint import CheckpointError
+from hebbax.meta.configuration import configuration
+from hebbax.meta.curriculum import Curriculum
+from hebbax.meta.engines import AbstractEngine, Setup, engine_for
+from hebbax.meta.methods import AbstractMethod
 from hebbax.meta.objectives import Objective
 from hebbax.meta.run_directory import RunDirectory
-from hebbax.rule_file import check_writable, hyperparameters, known, save_rule
+from hebbax.meta.validation import Best, Validator
+from hebbax.rule_file import check_writable, known, save_rule
 from hebbax.rules import AbstractRule
+from hebbax.scale.sharding import Layout, gather, is_first_process
 from hebbax.tasks import AbstractFamily
 
+DIVERGED = 10
+"""So many meta-steps in a row that are not finite are no accident any more."""
 
-class TrainingState(eqx.Module):
-    """Everything a run carries from one meta-step to the next; the leading axis counts runs.
 
-    **Fields:**
+@runtime_checkable
+class Workers(Protocol):
+    """What `meta_train(workers=...)` asks of those who compute in its place."""
 
-    - `theta`, `method`: meta-parameters and the method's state.
-    - `best_theta`: θ of the run with the lowest validation loss so far, with `best_loss`,
-      `best_run` and `best_step`.
-    """
+    def engine(self, setup: Setup) -> AbstractEngine[Any]:
+        """Return the engine that carries out a setup's meta-steps."""
+        ...
 
-    theta: PyTree
-    method: PyTree
-    best_theta: PyTree
-    best_loss: Float[Array, ""]
-    best_run: Int[Array, ""]
-    best_step: Int[Array, ""]
+    def settings(self) -> dict[str, Any]:
+        """Return what of their settings decides results, as JSON has it."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Result:
 def meta_train(
     rule: AbstractRule,
     family: AbstractFamily | Sequence[AbstractFamily],
-    objective: Objective,
-    method: Gradient,
+    objective: Objective | Curriculum,
+    method: AbstractMethod,
     *,
     hidden: Sequence[int] = (),
     steps: int,
@@ -84,15 +87,22 @@ def meta_train(
     validation: int = 16,
     log_every: int = 50,
     checkpoint_every: int = 500,
+    workers: Workers | None = None,
+    callbacks: Sequence[Callback] = (),
     card: dict[str, Any] | None = None,
     progress: bool = False,
 ) -> Result:
     """Find meta-parameters θ that make `rule` learn the tasks of `family`.
 
+    All devices that JAX sees share the work, as far as they divide the runs and the tasks,
+    particles or population of each; the result does not depend on their number but for rounding.
+    In a program of several processes (`jax.distributed`) all call this with the same arguments
+    and a directory that all can read; the first writes.
+
     **Arguments:**
 
     - `family`: a task family, or several, all of which are sampled at every meta-step.
-    - `objective`: what a lifetime was worth, see `hebbax.objectives`.
+    - `objective`: what a lifetime was worth, see `hebbax.objectives`; or a `Curriculum` of it.
     - `method`: how θ is changed, see `hebbax.methods`.
     - `hidden`: units of the hidden layers of the networks that are trained.
     - `steps`: meta-steps. A run that is over goes on if it is called again with more; it ends as
@@ -108,141 +118,347 @@ def meta_train(
     - `tasks`: tasks sampled of each family at every meta-step.
     - `validation`: tasks of each family that decide which θ is the best, at every checkpoint.
     - `log_every`, `checkpoint_every`: meta-steps between logged lines and between checkpoints.
+    - `workers`: others who compute in this process's place, such as `hebbax.scale.ray.Ray`.
+    - `callbacks`: who else is told of every logged line, see `hebbax.Callback`.
     - `card`: goes into the rule file.
     - `progress`: show a progress bar.
+
+    Every logged line holds, for each run: `loss` and the objective's metrics, `gradient_norm`,
+    `nonfinite` and `clipped` (the shares of meta-steps that were), means over the steps since the
+    last line; and `step_seconds`, `meta_steps_per_s`, `inner_updates_per_s`.
+
+    A meta-step that is not finite changes nothing. A run that had ten or more in a row at a
+    checkpoint's turn, or lost a finite validation loss, has diverged: it goes back to where it
+    was at the checkpoint before, and a warning and the logged line's `diverged` say at which
+    step that began and with which key, of which `jax.random.wrap_key_data` makes the key again.
 
     **Returns:** a `Result`.
 
     **Raises:** `ValueError` for settings out of range; `CheckpointError` if `directory` holds
-    another run; `KeyboardInterrupt` after a checkpoint is written, if interrupted.
+    another run or another process is at work in it; `OSError` if it cannot be written, with what
+    was written before left whole; `KeyboardInterrupt` after a checkpoint is written, if
+    interrupted.
     """
     families = tuple(family) if isinstance(family, Sequence) else (family,)
-    for name, value in {
-        "steps": steps,
-        "runs": runs,
-        "tasks": tasks,
-        "validation": validation,
-        "log_every": log_every,
-        "checkpoint_every": checkpoint_every,
-        "the number of families": len(families),
-    }.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}.")
-    if checkpoint_every % log_every:
-        raise ValueError(
-            f"checkpoint_every must be a multiple of log_every, {log_every}; "
-            f"got {checkpoint_every}."
-        )
-    run_directory = None
-    if directory is not None:
-        if known(rule):
-            check_writable(rule, card)
-        config = {
-            "version": __version__,
-            "rule": {"family": type(rule).__name__, **_plain(hyperparameters(rule))},
-            "families": [
-                {"name": f.name, "inputs": f.inputs, "outputs": f.outputs, "digest": digest(f)}
-                for f in families
-            ],
-            "objective": {
-                "name": getattr(objective, "__name__", type(objective).__name__),
-                "steps": objective.steps,
-                "batch": objective.batch,
-                "query": objective.query,
-                **_plain(getattr(objective, "__dict__", {})),
-            },
-            "method": {"name": type(method).__name__, "fingerprint": method.fingerprint()},
-            "hidden": list(hidden),
-            "key": jax.random.key_data(key).tolist(),
-            "theta": None if theta is None else digest(theta),
+    _check_counts(
+        {
+            "steps": steps,
             "runs": runs,
             "tasks": tasks,
             "validation": validation,
             "log_every": log_every,
             "checkpoint_every": checkpoint_every,
+            "the number of families": len(families),
         }
-        run_directory = RunDirectory(directory, config)
+    )
+    if not isinstance(method, AbstractMethod):
+        raise ValueError(
+            f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
+            f"got {method!r}."
+        )
+    if directory is not None and known(rule):
+        check_writable(rule, card)
 
     k_init, k_train, k_validation = jax.random.split(key, 3)
-    advance, validate = _compile_ready(
-        rule, families, objective, method, tuple(hidden), tasks, validation
-    )
-    state = _initial_state(rule, method, theta, k_init, runs)
-    start, history = 0, []
-    if run_directory is not None:
-        found = checkpoint.load(run_directory.path, jax.eval_shape(lambda: state))
-        if found is not None:
-            start, state, about = found
-            history = about["history"]
-        run_directory.restart_log(history)
-    state = _spread_over_devices(state, runs)
-
-    begin = time.perf_counter()
-    if start < steps:
-        advance = advance.lower(families, state, k_train, 0, 1).compile()
-        validate = validate.lower(families, state, k_validation, 0).compile()
-    compile_seconds = time.perf_counter() - begin
-
-    def keep(step: int) -> None:
-        if run_directory is not None:
-            checkpoint.save(run_directory.path, step, state, {"history": history})
-        if run_directory is not None and known(rule) and jnp.isfinite(state.best_loss):
-            save_rule(
-                run_directory.path / "rule.safetensors",
+    layout = Layout()
+    if workers is None:
+        layout = Layout.over_devices(runs, method.inner(tasks))
+    synchronized = isinstance(objective, Curriculum) and objective.synchronize
+    setup = Setup(
+        rule, families, _at(objective, 0), method, tuple(hidden), tasks, runs, k_train,
+        apart=synchronized, layout=layout,
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        run_directory = None
+        if directory is not None:
+            config = configuration(
                 rule,
-                state.best_theta,
-                {
-                    **(card or {}),
-                    "meta_steps": int(state.best_step),
-                    "validation_loss": float(state.best_loss),
-                },
+                families,
+                objective,
+                theta,
+                method={"name": type(method).__name__, "fingerprint": method.fingerprint()},
+                hidden=list(hidden),
+                key=jax.random.key_data(key).tolist(),
+                runs=runs,
+                tasks=tasks,
+                validation=validation,
+                log_every=log_every,
+                checkpoint_every=checkpoint_every,
+                workers=None if workers is None else workers.settings(),
             )
-
-    begin = time.perf_counter()
-    step = start
-    try:
-        with Progress("meta-training", steps, start, shown=progress) as bar:
-            while step < steps:
-                lap = time.perf_counter()
-                ahead = min(log_every - step % log_every, steps - step)
-                advanced, metrics = advance(families, state, k_train, step, ahead)
-                metrics = {name: value.tolist() for name, value in metrics.items()}
-                reached = step + ahead
-                rate = ahead / (time.perf_counter() - lap)
-                line = {"step": reached, **metrics, "meta_steps_per_s": round(rate, 2)}
-                checkpointed = reached % checkpoint_every == 0 or reached == steps
-                if checkpointed:
-                    advanced, losses = validate(families, advanced, k_validation, reached)
-                    line["validation_loss"] = losses.tolist()
-                # All at once, so that an interrupt finds the run before or after, not between.
-                state, step, history = advanced, reached, [*history, line]
-                if run_directory is not None:
-                    run_directory.log(line)
-                if checkpointed:
-                    keep(step)
-                bar.update(step, _headline(metrics))
-    except KeyboardInterrupt:
-        keep(step)
-        raise
-    return Result(
-        theta=state.best_theta,
-        thetas=state.theta,
-        loss=float(state.best_loss),
-        run=int(state.best_run),
-        step=int(state.best_step),
-        history=tuple(history),
-        compile_seconds=compile_seconds,
-        seconds=time.perf_counter() - begin,
-    )
+            run_directory = RunDirectory(directory, config, card, writes=is_first_process())
+            stack.callback(run_directory.close)
+        run = _Run(
+            setup=setup,
+            objective=objective,
+            workers=workers,
+            thetas=_initial_thetas(rule, theta, k_init, runs),
+            k_init=k_init,
+            k_validation=k_validation,
+            validation=validation,
+            folder=run_directory,
+            card=card or {},
+        )
+        stack.callback(run.close)
+        listeners = tuple(callbacks) if is_first_process() else ()
+        with _listening(listeners, run.step):
+            return run.go(steps, log_every, checkpoint_every, listeners, progress)
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    simple = (bool, int, float, str, type(None))
-    # Addresses of functions differ from process to process.
-    return {
-        n: v if isinstance(v, simple) else re.sub(r" at 0x[0-9a-f]+", "", repr(v))
-        for n, v in values.items()
-    }
+class _Run:
+    """The run that `meta_train` makes or goes on with: where it is, and how it moves."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        objective: Objective | Curriculum,
+        workers: Workers | None,
+        thetas: PyTree,
+        k_init: PRNGKeyArray,
+        k_validation: PRNGKeyArray,
+        validation: int,
+        folder: RunDirectory | None,
+        card: dict[str, Any],
+    ):
+        self.setup, self.objective, self.workers = setup, objective, workers
+        self.k_validation, self.validation = k_validation, validation
+        self.folder, self.card = folder, card
+        self.compile_seconds = 0.0
+        self.step, self.stage = 0, 0
+        self.history: list[dict[str, Any]] = []
+        self.best = Best(jax.tree.map(lambda a: a[0], thetas))
+        self.engine = self._engine(setup)
+        self.validator: Validator | None = None
+        self.state = self.engine.start(thetas, jax.random.fold_in(k_init, 1))
+        if folder is not None:
+            self._resume(folder)
+        self.good, self.good_step = self.state, self.step
+        self.judged = [math.inf] * setup.runs
+        for line in self.history:
+            self.judged = line.get("validation_loss", self.judged)
+
+    def _engine(self, setup: Setup) -> AbstractEngine[Any]:
+        return engine_for(setup) if self.workers is None else self.workers.engine(setup)
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        self.engine.close()
+
+    def _resume(self, folder: RunDirectory) -> None:
+        def restore(arrays: dict[str, np.ndarray]) -> tuple[Any, PyTree]:
+            parts: dict[str, dict[str, np.ndarray]] = {"state": {}, "best": {}}
+            for name, array in arrays.items():
+                part, _, rest = name.partition("/")
+                parts.setdefault(part, {})[rest] = array
+            best = from_arrays(jax.eval_shape(lambda: self.best.theta), parts["best"])
+            return self.engine.from_arrays(parts["state"], like=self.state), best
+
+        found = checkpoint.load(folder.path, restore)
+        if found is not None:
+            self.step, (self.state, theta), about = found
+            self.history, self.stage = about["history"], about["stage"]
+            self.best = Best(theta, **about["best"])
+        if folder.writes:
+            folder.restart_log(self.history)
+
+    def keep(self) -> None:
+        """Write a checkpoint, and the best rule so far."""
+        if self.folder is None:
+            return
+        best = {name: getattr(self.best, name) for name in ("loss", "run", "step")}
+        state = self.engine.to_arrays(self.state)
+        if not self.folder.writes:
+            return
+        arrays = {f"state/{name}": array for name, array in state.items()}
+        arrays |= {f"best/{name}": array for name, array in to_arrays(self.best.theta).items()}
+        about = {"history": self.history, "stage": self.stage, "best": best}
+        try:
+            checkpoint.save(self.folder.path, self.step, arrays, about)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the checkpoint of step {self.step} cannot be written ({error.strerror}); those "
+                f"before it are whole: mend that, and the same call goes on from the last",
+                str(self.folder.path),
+            ) from error
+        if known(self.setup.rule) and math.isfinite(self.best.loss):
+            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
+            file = self.folder.path / "rule.safetensors"
+            save_rule(file, self.setup.rule, self.best.theta, card)
+
+    def go(
+        self,
+        steps: int,
+        log_every: int,
+        checkpoint_every: int,
+        callbacks: Sequence[Callback],
+        progress: bool,
+    ) -> Result:
+        """Take meta-steps until there have been `steps` of them."""
+        begin = time.perf_counter()
+        try:
+            with Progress("meta-training", steps, self.step, shown=progress) as bar:
+                while self.step < steps:
+                    self._enter_stage()
+                    reached = self._turn(steps, log_every, checkpoint_every)
+                    lap = time.perf_counter()
+                    state, metrics = self.engine.advance(self.state, self.step, reached - self.step)
+                    line = self._line(reached, metrics, time.perf_counter() - lap)
+                    end = isinstance(self.objective, Curriculum) and (
+                        reached == self.objective.end(self.stage)
+                    )
+                    turn = end or reached % checkpoint_every == 0 or reached == steps
+                    best, judged, good = self.best, self.judged, self.good
+                    if turn:
+                        state, best, judged = self._judge(state, reached, line, synchronize=end)
+                        good = state
+                    # All at once, so that an interrupt finds the run before or after, not between.
+                    self.state, self.step, self.best, self.judged, self.history, self.good = (
+                        state, reached, best, judged, [*self.history, line], good,
+                    )  # fmt: skip
+                    if self.folder is not None and self.folder.writes:
+                        self.folder.log(line)
+                    for callback in callbacks:
+                        callback.log(line)
+                    if turn:
+                        self.good_step = reached
+                        self.keep()
+                    bar.update(reached, _headline(metrics))
+        except KeyboardInterrupt:
+            self.keep()
+            raise
+        return Result(
+            theta=self.best.theta,
+            thetas=jax.tree.map(jnp.asarray, gather(self.engine.thetas(self.state))),
+            loss=self.best.loss,
+            run=self.best.run,
+            step=self.best.step,
+            history=tuple(self.history),
+            compile_seconds=self.compile_seconds,
+            seconds=time.perf_counter() - begin - self.compile_seconds,
+        )
+
+    def _enter_stage(self) -> None:
+        """Compile for the stage that this step belongs to, and judge the best θ by its measure."""
+        stage = self.objective.stage(self.step) if isinstance(self.objective, Curriculum) else 0
+        if self.validator is not None and stage == self.stage:
+            return
+        begin = time.perf_counter()
+        setup = dataclasses.replace(self.setup, objective=_at(self.objective, stage))
+        if setup.objective != self.engine.setup.objective:
+            self.engine.close()
+            self.engine = self._engine(setup)
+        self.engine.compile(self.state)
+        self.validator = Validator(setup, self.k_validation, self.validation)
+        self.validator.compile(self.engine.thetas(self.state))
+        if stage != self.stage and math.isfinite(self.best.loss):
+            loss = self.validator.of(self.best.theta, self.setup.runs)
+            self.best = dataclasses.replace(self.best, loss=loss)
+        self.stage = stage
+        self.compile_seconds += time.perf_counter() - begin
+
+    def _turn(self, steps: int, log_every: int, checkpoint_every: int) -> int:
+        """Return the next step at which something is to be done."""
+        turns = [
+            steps,
+            self.step + log_every - self.step % log_every,
+            self.step + checkpoint_every - self.step % checkpoint_every,
+        ]
+        if isinstance(self.objective, Curriculum):
+            end = self.objective.end(self.stage)
+            turns += [] if end is None else [end]
+        return min(turns)
+
+    def _line(self, reached: int, metrics: dict[str, Any], seconds: float) -> dict[str, Any]:
+        rate = (reached - self.step) / seconds
+        return {
+            "step": reached,
+            **metrics,
+            "step_seconds": round(1 / rate, 6),
+            "meta_steps_per_s": round(rate, 2),
+            "inner_updates_per_s": round(rate * self.engine.updates_per_step(), 1),
+        }
+
+    def _judge(
+        self, state: Any, reached: int, line: dict[str, Any], synchronize: bool
+    ) -> tuple[Any, Best, list[float]]:
+        """Validate, send back what diverged, and at a stage's end copy the best run."""
+        assert self.validator is not None
+        losses = self.validator(self.engine.thetas(state))
+        line["validation_loss"] = losses.tolist()
+        best = self.best.after(self.engine.thetas(state), losses, reached)
+        length, since = self.engine.streaks(state)
+        patience = min(DIVERGED, reached - self.good_step)
+        lost = [
+            length[run] >= patience
+            or (math.isfinite(self.judged[run] or math.nan) and not math.isfinite(losses[run]))
+            for run in range(self.setup.runs)
+        ]
+        judged = [
+            before if gone else float(now)
+            for before, now, gone in zip(self.judged, losses, lost, strict=True)
+        ]
+        if any(lost):
+            state = self.engine.replace_runs(
+                state, self.good, [run if gone else None for run, gone in enumerate(lost)]
+            )
+            line["diverged"] = [
+                self._divergence(run, int(since[run]) if length[run] else reached - 1)
+                for run, gone in enumerate(lost)
+                if gone
+            ]
+        if synchronize and self.setup.apart:
+            finite = np.where(np.isfinite(judged), judged, np.inf)
+            chosen = int(np.argmin(finite))
+            line["synchronized_on"] = chosen
+            state = self.engine.replace_runs(state, state, [chosen] * self.setup.runs)
+            judged = [judged[chosen]] * self.setup.runs
+        return state, best, judged
+
+    def _divergence(self, run: int, step: int) -> dict[str, Any]:
+        key = self.setup.step_key(self.setup.key, step)
+        key = jax.random.key_data(key[run] if self.setup.apart else key).tolist()
+        warnings.warn(
+            f"run {run + 1} of {self.setup.runs} diverged at step {step} (key {key}) and goes back "
+            f"to where it was at step {self.good_step}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return {"run": run, "step": step, "key": key, "back_to": self.good_step}
+
+
+def _at(objective: Objective | Curriculum, stage: int) -> Any:
+    return objective.at(stage) if isinstance(objective, Curriculum) else objective
+
+
+def _check_counts(counts: dict[str, int]) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}.")
+    log_every, checkpoint_every = counts["log_every"], counts["checkpoint_every"]
+    if checkpoint_every % log_every:
+        raise ValueError(
+            f"checkpoint_every must be a multiple of log_every, {log_every}; "
+            f"got {checkpoint_every}."
+        )
+
+
+def _initial_thetas(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, runs: int) -> PyTree:
+    if theta is None:
+        thetas = jax.vmap(rule.init)(jax.random.split(key, runs))
+    else:
+        thetas = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), theta)
+    # Arrays read from a checkpoint are not weakly typed, and would be compiled for once more.
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
+
+
+@contextlib.contextmanager
+def _listening(callbacks: Sequence[Callback], step: int) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for callback in callbacks:
+            callback.start(step)
+            stack.callback(callback.close)
+        yield
 
 
 def _headline(metrics: dict[str, Any]) -> str:
@@ -256,101 +472,4 @@ def _or_infinity(value: float) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _initial_state(
-    rule: AbstractRule, method: Gradient, theta: PyTree, key: PRNGKeyArray, runs: int
-) -> TrainingState:
-    if theta is None:
-        thetas = jax.vmap(rule.init)(jax.random.split(key, runs))
-    else:
-        thetas = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), theta)
-    # Arrays read from a checkpoint are not weakly typed, and would be compiled for once more.
-    thetas = jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
-    return TrainingState(
-        theta=thetas,
-        method=jax.vmap(method.init)(thetas),
-        best_theta=jax.tree.map(lambda a: a[0], thetas),
-        best_loss=jnp.full((), jnp.inf, float),
-        best_run=jnp.zeros((), jnp.int32),
-        best_step=jnp.zeros((), jnp.int32),
-    )
-
-
-def _spread_over_devices(state: TrainingState, runs: int) -> TrainingState:
-    """Split the axis of runs over the devices, if there are several and they divide it."""
-    devices = jax.devices()
-    if len(devices) == 1 or runs % len(devices):
-        return state
-    mesh = jax.make_mesh((len(devices),), ("runs",), axis_types=(AxisType.Auto,))
-    split = NamedSharding(mesh, PartitionSpec("runs"))
-    whole = NamedSharding(mesh, PartitionSpec())
-
-    def place(tree: PyTree, sharding: NamedSharding) -> PyTree:
-        return jax.tree.map(lambda a: jax.device_put(a, sharding), tree)
-
-    return TrainingState(
-        place(state.theta, split),
-        place(state.method, split),
-        *(
-            place(part, whole)
-            for part in (state.best_theta, state.best_loss, state.best_run, state.best_step)
-        ),
-    )
-
-
-def _compile_ready(
-    rule: AbstractRule,
-    families: Sequence[AbstractFamily],
-    objective: Objective,
-    method: Gradient,
-    hidden: tuple[int, ...],
-    tasks: int,
-    validation: int,
-) -> tuple[Any, Any]:
-    """Return the two jitted functions of a run: some meta-steps, and the validation."""
-
-    def one_step(
-        families: Any, state: TrainingState, key: PRNGKeyArray
-    ) -> tuple[TrainingState, dict[str, Float[Array, " runs"]]]:
-        loss = meta_loss(rule, families, objective, hidden, tasks)
-        theta, method_state, metrics = jax.vmap(
-            lambda theta, state: method.step(loss, theta, state, key)
-        )(state.theta, state.method)
-        moved = eqx.tree_at(lambda s: (s.theta, s.method), state, (theta, method_state))
-        return moved, {**metrics, "skipped": method_state.skipped}
-
-    def advance(
-        families: Any, state: TrainingState, key: PRNGKeyArray, first: Any, count: Any
-    ) -> tuple[TrainingState, dict[str, Float[Array, " runs"]]]:
-        shapes = jax.eval_shape(one_step, families, state, key)[1]
-        nothing = {n: (jnp.zeros(s.shape), jnp.zeros(s.shape)) for n, s in shapes.items()}
-
-        def body(index: Any, carried: Any) -> Any:
-            state, sums = carried
-            state, metrics = one_step(families, state, jax.random.fold_in(key, first + index))
-            for name, value in metrics.items():
-                total, number = sums[name]
-                good = jnp.isfinite(value)
-                sums[name] = (total + jnp.where(good, value, 0), number + good)
-            return state, sums
-
-        state, sums = jax.lax.fori_loop(0, count, body, (state, nothing))
-        means = {name: total / number for name, (total, number) in sums.items()}
-        return state, {**means, "skipped": state.method.skipped}
-
-    def validate(
-        families: Any, state: TrainingState, key: PRNGKeyArray, step: Any
-    ) -> tuple[TrainingState, Float[Array, " runs"]]:
-        loss = meta_loss(rule, families, objective, hidden, 1)
-        keys = jax.random.split(key, validation)
-        each = jax.lax.map(lambda k: jax.vmap(lambda t: loss(t, k)[0])(state.theta), keys)
-        losses = jnp.mean(each, axis=0)
-        losses = jnp.where(jnp.isfinite(losses), losses, jnp.inf)
-        run = jnp.argmin(losses)
-        better = losses[run] < state.best_loss
-        best = (jax.tree.map(lambda a: a[run], state.theta), losses[run], run, step)
-        old = (state.best_theta, state.best_loss, state.best_run, state.best_step)
-        chosen = jax.tree.map(lambda n, o: jnp.where(better, n, o).astype(o.dtype), best, old)
-        where = lambda s: (s.best_theta, s.best_loss, s.best_run, s.best_step)  # noqa: E731
-        return eqx.tree_at(where, state, chosen), losses
-
-    return jax.jit(advance), jax.jit(validate)
+__all__ = ["CheckpointError", "Result", "Workers", "meta_train"]

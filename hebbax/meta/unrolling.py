@@ -1,12 +1,17 @@
 """`unroll`: several updates in a row."""
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax.rules import AbstractRule
+
+Remat = bool | Literal["segments"]
 
 
 def unroll(
@@ -16,7 +21,8 @@ def unroll(
     xs: Float[Array, "steps batch in"],
     ys: Float[Array, "steps batch out"] | None,
     *,
-    remat: bool = False,
+    remat: Remat = False,
+    taken: Int[Array, ""] | None = None,
 ) -> tuple[PyTree, Float[Array, "steps batch out"]]:
     """Apply `rule` to one batch after another; compiled as a whole.
 
@@ -24,13 +30,17 @@ def unroll(
 
     - `theta`, `net`: meta-parameters and the network state to start from.
     - `xs`, `ys`: a batch for each update; `ys` is None where there are no labels.
-    - `remat`: when a gradient is taken through the unroll, compute what is inside each update
-      again instead of keeping it. Memory then grows with the network's size for each update,
-      not with the activations too; for small networks it is faster as well.
+    - `remat`: what is kept when a gradient is taken through the unroll. False keeps everything.
+      True keeps the network before each update and computes what is inside the update again:
+      memory then grows with the network's size for each update, not with the activations too;
+      for small networks it is faster as well. `"segments"` keeps the network before every √steps
+      updates only, for memory O(√steps), and computes every update once more than True does.
+    - `taken`: how many of the batches are learnt from, all by default. The others change nothing,
+      cost next to nothing, and what is said to be predicted for them is zero.
 
     **Returns:** the network after the last update, and what was predicted before each one.
 
-    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such.
+    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, or `remat` is unknown.
     """
     if xs.ndim != 3 or xs.shape[0] < 1:
         raise ValueError(
@@ -42,15 +52,57 @@ def unroll(
             f"ys must have the shape [{xs.shape[0]}, {xs.shape[1]}, out], a row for each row of "
             f"xs; got {list(ys.shape)}."
         )
-    return _unroll(rule, theta, net, xs, ys, remat)
+    check_remat(remat)
+    return _unroll(rule, theta, net, xs, ys, remat, taken)
+
+
+def check_remat(remat: Any) -> None:
+    """Refuse an unknown way of rematerialising. **Raises:** `ValueError`."""
+    if not isinstance(remat, bool) and remat != "segments":
+        raise ValueError(f"remat must be True, False or 'segments'; got {remat!r}.")
 
 
 @eqx.filter_jit
-def _unroll(rule: AbstractRule, theta: PyTree, net: PyTree, xs: Any, ys: Any, remat: bool) -> Any:
+def _unroll(
+    rule: AbstractRule, theta: PyTree, net: PyTree, xs: Any, ys: Any, remat: Remat, taken: Any
+) -> Any:
     def step(net: PyTree, batch: tuple[Any, Any]) -> tuple[PyTree, Any]:
         return rule.update(theta, net, *batch)
 
+    body: Callable[[Any, Any], tuple[Any, Any]] = step
+    batches: Any = (xs, ys)
+    if taken is not None:
+        shape = jax.eval_shape(step, net, jax.tree.map(lambda a: a[0], (xs, ys)))[1]
+
+        def some(net: PyTree, numbered: tuple[Any, Any]) -> tuple[PyTree, Any]:
+            index, batch = numbered
+            nothing = jnp.zeros(shape.shape, shape.dtype)
+            return jax.lax.cond(index < taken, lambda: step(net, batch), lambda: (net, nothing))
+
+        body, batches = some, (jnp.arange(len(xs)), (xs, ys))
     if remat:
         # `prevent_cse` guards against undoing the rematerialisation, which a scan cannot do.
-        step = jax.checkpoint(step, prevent_cse=False)
-    return jax.lax.scan(step, net, (xs, ys))
+        body = jax.checkpoint(body, prevent_cse=False)
+    if remat == "segments":
+        return _scan_segments(body, net, batches, len(xs))
+    return jax.lax.scan(body, net, batches)
+
+
+def _scan_segments(
+    body: Callable[[Any, Any], tuple[Any, Any]], net: Any, batches: Any, steps: int
+) -> tuple[Any, Any]:
+    """Scan over segments of √steps updates, each rematerialised as a whole, then over the rest."""
+    length = math.isqrt(steps)
+    whole = steps // length * length
+
+    @jax.checkpoint
+    def segment(net: Any, batches: Any) -> tuple[Any, Any]:
+        return jax.lax.scan(body, net, batches)
+
+    first = jax.tree.map(lambda a: a[:whole].reshape(-1, length, *a.shape[1:]), batches)
+    net, predictions = jax.lax.scan(segment, net, first)
+    predictions = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), predictions)
+    if whole == steps:
+        return net, predictions
+    net, last = segment(net, jax.tree.map(lambda a: a[whole:], batches))
+    return net, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), predictions, last)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny import Bowl
 
 from hebbax.meta.methods import Gradient
 
@@ -16,9 +17,10 @@ def quadratic(theta, key):
 
 
 def run(method, loss, steps, theta=THETA):
-    state = method.init(theta)
+    problem = Bowl(loss)
+    state = method.init(problem, theta, KEY)
     for _ in range(steps):
-        theta, state, metrics = method.step(loss, theta, state, KEY)
+        theta, state, metrics = method.step(problem, theta, state, KEY)
     return theta, state, metrics
 
 
@@ -44,9 +46,10 @@ def same(a, b):
 
 @pytest.mark.parametrize("optimizer", [optax.adam(0.1), optax.sgd(0.01), optax.adamw(0.1)])
 def test_equals_optax_by_hand(optimizer):
-    theta, state, _ = run(Gradient(optimizer), quadratic, 3)
+    theta, state, metrics = run(Gradient(optimizer), quadratic, 3)
     close(theta, by_hand(optimizer, 3))
-    assert int(state.skipped) == 0
+    assert float(metrics["nonfinite"]) == 0
+    assert int(state.steps) == 3
 
 
 @pytest.mark.parametrize("clip", [1.0, 41.0, 1e6])
@@ -58,6 +61,7 @@ def test_clipping_bounds_the_global_norm(clip):
     norm = np.sqrt(2.0**2 + 4.0**2 + 40.0**2)
     assert float(jnp.linalg.norm(moved)) == pytest.approx(0.01 * min(clip, norm), rel=1e-4)
     assert float(metrics["gradient_norm"]) == pytest.approx(norm, rel=1e-6)  # before clipping
+    assert float(metrics["clipped"]) == (clip < norm)
 
 
 def test_metrics():
@@ -84,12 +88,12 @@ def nan_gradient(theta, key):
 def test_what_is_not_finite_changes_nothing_and_is_counted(loss, clip):
     method = Gradient(optax.adam(0.1), clip=clip)
     theta, state, _ = run(method, quadratic, 2)
-    after, state_after, _ = method.step(loss, theta, state, KEY)
+    after, state_after, metrics = method.step(Bowl(loss), theta, state, KEY)
     same(after, theta)
     same(state_after.optimizer, state.optimizer)
-    assert int(state_after.skipped) == 1
-    after, state_after, _ = method.step(quadratic, after, state_after, KEY)
-    assert int(state_after.skipped) == 1
+    assert float(metrics["nonfinite"]) == 1
+    after, state_after, metrics = method.step(Bowl(quadratic), after, state_after, KEY)
+    assert float(metrics["nonfinite"]) == 0
     assert float(after["b"]) < float(theta["b"])
 
 

@@ -15,13 +15,15 @@ from tiny import Delta, Distance, close, differ, same
 import hebbax as hx
 from hebbax.meta import trainer
 from hebbax.meta.checkpoint import CheckpointError
-from hebbax.meta.episodes import meta_loss
+from hebbax.meta.engines import CompiledEngine, SearchEngine, Setup
+from hebbax.meta.problem import Problem
 from hebbax.rules.backprop import LearningRate
 
 RULE = hx.Hebbian()  # the cheapest to compile
 OBJECTIVE = hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8)
 METHOD = hx.methods.Gradient(optax.adam(1e-2), clip=10.0)
 XOR = hx.tasks.toy("xor")
+SPEEDS = ("_per_s", "_seconds")
 
 
 def train(directory=None, **changes):
@@ -56,7 +58,7 @@ def logged(folder):
 
 
 def timeless(lines):
-    return [{n: v for n, v in line.items() if n != "meta_steps_per_s"} for line in lines]
+    return [{n: v for n, v in line.items() if not n.endswith(SPEEDS)} for line in lines]
 
 
 def same_result(a, b):
@@ -103,7 +105,8 @@ def no_compilation(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("nothing is left to do, so nothing is to be compiled")
 
-    monkeypatch.setattr(trainer, "meta_loss", refuse)
+    for engine in (CompiledEngine, SearchEngine):
+        monkeypatch.setattr(engine, "compile", refuse)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,7 +150,7 @@ def test_loss_falls_on_xor():
     assert len(validations) == 4
     assert result.loss == pytest.approx(min(validations))
     assert result.step == 50 * (1 + validations.index(min(validations)))
-    assert result.history[-1]["skipped"] == [0]
+    assert all(line["nonfinite"] == [0] for line in result.history)
 
 
 def test_one_meta_step_by_hand(key):
@@ -155,7 +158,7 @@ def test_one_meta_step_by_hand(key):
     result = train(steps=1, tasks=2)
     k_init, k_train, _ = jax.random.split(key, 3)
     theta = RULE.init(jax.random.split(k_init, 1)[0])
-    loss = meta_loss(RULE, [XOR], OBJECTIVE, (), tasks=2)
+    loss = Problem(RULE, [XOR], OBJECTIVE, (), tasks=2).loss
     (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
         theta, jax.random.fold_in(k_train, 0)
     )
@@ -195,7 +198,7 @@ def test_runs_are_single_runs_side_by_side(key):
 
 def test_best_theta_has_the_validation_loss_it_claims(key):
     result = train(steps=10, runs=2)
-    loss = meta_loss(RULE, [XOR], OBJECTIVE, (), tasks=1)
+    loss = Problem(RULE, [XOR], OBJECTIVE, (), tasks=1).loss
     keys = jax.random.split(jax.random.split(key, 3)[2], 2)
     values = [float(jax.jit(loss)(result.theta, k)[0]) for k in keys]
     assert result.loss == pytest.approx(np.mean(values), rel=1e-4)
@@ -214,9 +217,9 @@ def test_mixture_is_the_mean_of_its_families(key, family):
     """Meta-losses of single families average to that of the mixture, up to the sampling."""
     theta = RULE.init(key)
     objective = hx.objectives.QueryCrossEntropy(steps=1, batch=4, query=64)
-    value, metrics = meta_loss(RULE, [XOR, family], objective, (3,), tasks=3)(theta, key)
+    value, metrics = Problem(RULE, [XOR, family], objective, (3,), tasks=3).loss(theta, key)
     assert set(metrics) == {"accuracy", "accuracy/xor", "accuracy/arrays"}
-    alone = meta_loss(RULE, [XOR], objective, (3,), tasks=3)(theta, key)
+    alone = Problem(RULE, [XOR], objective, (3,), tasks=3).loss(theta, key)
     # The first family of a mixture meets the same tasks and networks as alone.
     assert float(metrics["accuracy/xor"]) == pytest.approx(float(alone[1]["accuracy"]))
     assert float(value) > 0
@@ -274,10 +277,13 @@ def test_nan_steps_are_skipped_and_counted(tmp_path):
             return jnp.nan * jnp.sum(theta.learning_rate), {}
 
     theta = LearningRate(jnp.float32(0.1))
-    result = train(tmp_path, rule=hx.Backprop(), objective=Broken(1, 1, 1), theta=theta, steps=10)
+    with pytest.warns(RuntimeWarning, match="run 1 of 1 diverged at step 0"):
+        result = train(
+            tmp_path, rule=hx.Backprop(), objective=Broken(1, 1, 1), theta=theta, steps=10
+        )
     same(result.theta, theta)
     assert result.loss == float("inf")
-    assert result.history[-1]["skipped"] == [10]
+    assert result.history[-1]["nonfinite"] == [1]
     # JSON has neither NaN nor infinity.
     text = (tmp_path / "metrics.jsonl").read_text()
     assert "NaN" not in text
@@ -295,6 +301,7 @@ def test_what_a_run_writes(straight):
         "metrics.jsonl",
         "checkpoints",
         "rule.safetensors",
+        ".lock",
     }
     assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == [
         "step-0000000010.safetensors",
@@ -335,13 +342,16 @@ def test_finished_run_returns_without_compiling(tmp_path, straight, no_compilati
     assert [line["step"] for line in logged(folder)] == [5, 10, 15, 20]
 
 
-def test_going_on_compiles_the_same_program(tmp_path):
+def test_going_on_compiles_the_same_program():
     """A state just made and one just read are alike, weak types included."""
-    rule, method = hx.Backprop("sgd"), hx.methods.Gradient(optax.adam(1e-3))
-    state = trainer._initial_state(rule, method, None, jax.random.key(0), 2)
-    train(tmp_path, rule=rule, method=method, runs=2, steps=1)
-    _, read, _ = trainer.checkpoint.load(tmp_path, jax.eval_shape(lambda: state))
+    setup = Setup(hx.Backprop("sgd"), (XOR,), OBJECTIVE, METHOD, (), 1, 2, jax.random.key(0))
+    engine = CompiledEngine(setup)
+    thetas = trainer._initial_thetas(setup.rule, None, jax.random.key(0), 2)
+    state = engine.start(thetas, jax.random.key(1))
+    read = engine.from_arrays(engine.to_arrays(state), like=state)
     assert jax.tree.map(jax.typeof, read) == jax.tree.map(jax.typeof, state)
+    after, _ = engine.advance(read, 0, 1)
+    assert jax.tree.map(jax.typeof, after) == jax.tree.map(jax.typeof, state)
 
 
 @pytest.mark.parametrize("at", [5, 10])

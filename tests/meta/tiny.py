@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import hebbax as hx
+from hebbax.meta.problem import AbstractProblem, Particle
 
 
 class Delta(hx.AbstractRule):
@@ -24,6 +25,51 @@ class Delta(hx.AbstractRule):
 
     def predict(self, theta, net, x):
         return x @ net
+
+
+class Bowl(AbstractProblem):
+    """A loss of θ alone: `function(theta, key)` gives it and its metrics."""
+
+    steps, networks = 1, 1
+
+    def __init__(self, function):
+        self.function = function
+
+    def begin(self, theta, key):
+        return Particle((), key, 0)
+
+    def advance(self, theta, particle, steps, taken=None):
+        return particle, self.function(theta, particle.key)
+
+
+class Chain(AbstractProblem):
+    """A quadratic problem whose losses depend on what θ did before.
+
+    The state s goes to decay * s + θ + noise at every update; a truncation's loss is the mean of
+    |s - 1|² over its updates. With `steps` updates in a lifetime.
+    """
+
+    networks = 1
+
+    def __init__(self, steps=6, decay=0.8, noise=0.1):
+        self.steps, self.decay, self.noise = steps, decay, noise
+
+    def begin(self, theta, key):
+        return Particle(jnp.zeros_like(theta), key, jnp.zeros((), jnp.int32))
+
+    def advance(self, theta, particle, steps, taken=None):
+        def update(state, index):
+            key = jax.random.fold_in(particle.key, particle.position + index)
+            after = self.decay * state + theta + self.noise * jax.random.normal(key, theta.shape)
+            live = True if taken is None else index < taken
+            after = jnp.where(live, after, state)
+            return after, jnp.where(live, jnp.sum((after - 1) ** 2), 0.0)
+
+        state, losses = jax.lax.scan(update, particle.nets, jnp.arange(steps))
+        number = steps if taken is None else taken
+        loss = jnp.sum(losses) / number
+        after = Particle(state, particle.key, particle.position + number)
+        return after, (loss, {"accuracy": jnp.exp(-loss)})
 
 
 class Distance(hx.objectives.AbstractObjective):

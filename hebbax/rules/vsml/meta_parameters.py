@@ -1,0 +1,101 @@
+"""VSML's meta-parameters: the one sub-RNN that all synapses share."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+class Head(eqx.Module):
+    """What a sub-RNN sends: a linear function of its hidden state, normalised or not.
+
+    **Fields:** `weight` `[s, m]`, `bias` `[m]`; `scale` and `offset` `[m]` of layer normalisation,
+    None without it.
+    """
+
+    weight: Float[Array, "s m"]
+    bias: Float[Array, " m"]
+    scale: Float[Array, " m"] | None = None
+    offset: Float[Array, " m"] | None = None
+
+
+class SharedCell(eqx.Module):
+    """Meta-parameters V_M of VSML, about 2,800 numbers.
+
+    `s` state units, `m` message channels, `z` pre-activations: `4 s` for the LSTM, in the blocks
+    input gate, candidate, forget gate, output gate, and `s` for the other cells. These have no
+    heads: they send their states, so that `m` is `s` (eqs. 3, 5 and 14).
+
+    **Fields:**
+
+    - `W` `[s, z]`: from a sub-RNN's own state.
+    - `C` `[m, z]`: from the forward interaction.
+    - `U` `[m, z]`: from the backward interaction (eq. 14).
+    - `b` `[z]`: bias, b̂. The gates' fixed offsets are not in it.
+    - `E` `[error and label, z]`: from the error, and the label, fed as inputs; None where they are
+      fed as messages.
+    - `P` `[coordinates, z]`: from the sub-RNN's coordinates (app. D); None without.
+    - `forward_head`, `backward_head`: what an LSTM sends up and down.
+    """
+
+    W: Float[Array, "s z"]
+    C: Float[Array, "m z"]
+    U: Float[Array, "m z"]
+    b: Float[Array, " z"]
+    E: Float[Array, "fed z"] | None = None
+    P: Float[Array, "coordinates z"] | None = None
+    forward_head: Head | None = None
+    backward_head: Head | None = None
+
+
+def truncated(key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Float[Array, "..."]:
+    """Draw normals of deviation 1/√fan_in, cut off at two deviations."""
+    return jax.random.truncated_normal(key, -2.0, 2.0, shape) / math.sqrt(fan_in)
+
+
+def draw_cell(
+    key: PRNGKeyArray, *, states: int, messages: int, fed: int, coordinates: int, blocks: int
+) -> SharedCell:
+    """Draw the weights of a cell with `blocks` pre-activations a unit and no heads; biases are 0."""
+    rows = {"W": states, "C": messages, "U": messages, "E": fed, "P": coordinates}
+    fan_in = sum(rows.values())
+    drawn = {
+        name: truncated(jax.random.fold_in(key, index), (count, blocks * states), fan_in)
+        for index, (name, count) in enumerate(rows.items())
+        if count
+    }
+    return SharedCell(**drawn, b=jnp.zeros(blocks * states))
+
+
+def draw_head(key: PRNGKeyArray, states: int, messages: int, normalized: bool) -> Head:
+    """Draw the weights of a head; its bias and offset are 0 and its scale is 1."""
+    return Head(
+        truncated(key, (states, messages), states),
+        jnp.zeros(messages),
+        jnp.ones(messages) if normalized else None,
+        jnp.zeros(messages) if normalized else None,
+    )
+
+
+def halved(theta: SharedCell, offset: float) -> SharedCell:
+    """Return the LSTM's weights as `gates.lstm` takes them.
+
+    The pre-activations of the three sigmoid gates come out halved, and the offsets are added:
+    +`offset` to the forget gate and −`offset` to the input gate.
+    """
+    half, shift = (
+        jnp.repeat(jnp.asarray(block, theta.b.dtype), theta.W.shape[0])
+        for block in ([0.5, 1.0, 0.5, 0.5], [-offset, 0.0, offset, 0.0])
+    )
+    scaled = {
+        name: value if value is None else value * half[None]
+        for name, value in {n: getattr(theta, n) for n in "WCUEP"}.items()
+    }
+    return SharedCell(
+        **scaled,
+        b=half * (theta.b + shift),
+        forward_head=theta.forward_head,
+        backward_head=theta.backward_head,
+    )

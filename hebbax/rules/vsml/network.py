@@ -1,0 +1,109 @@
+"""The network state φ of VSML: what its sub-RNNs remember, and messages on their way.
+
+Arrays are `[unit, copy, output, input]`: the paper's s_abj is `[j, :, b, a]`. All gates of all
+sub-RNNs then come from one matrix product with a short left factor, and everything else runs along
+the inputs, which are many and contiguous.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+Grid = Float[Array, "s copies out in"]
+Up = Float[Array, "m copies in"]
+Down = Float[Array, "m copies out"]
+
+
+class Layer(eqx.Module):
+    """The states of a layer's sub-RNNs: one for each pair of input and output.
+
+    **Fields:** `h`, and for the LSTM `c`, `[s, copies, out, in]`.
+    """
+
+    h: Grid
+    c: Grid | None
+
+
+class Network(eqx.Module):
+    """Stacked layers, input side first.
+
+    **Fields:**
+
+    - `layers`: their states, the learned variables V_L.
+    - `downward`: for each layer but the last, the backward message `[m, copies, out]` that it will
+      read in the next forward pass, sent by the layer above it.
+    - `feedback`: the error, and the label if that is fed too, `[1 or 2, copies, out]`, of the last
+      datum, read with the next; None where they are read with their own datum.
+    - `time`: data seen; None where no sub-RNN is told.
+    """
+
+    layers: tuple[Layer, ...]
+    downward: tuple[Float[Array, "m copies _"], ...] = ()
+    feedback: Float[Array, "fed copies out"] | None = None
+    time: Float[Array, ""] | None = None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of each layer, input first."""
+        return (self.layers[0].h.shape[3], *(layer.h.shape[2] for layer in self.layers))
+
+    @property
+    def copies(self) -> int:
+        """How many networks run side by side."""
+        return self.layers[0].h.shape[1]
+
+
+def draw(
+    key: PRNGKeyArray,
+    sizes: Sequence[int],
+    *,
+    states: int,
+    messages: int,
+    copies: int,
+    fed: int,
+    gated: bool,
+    everything: bool,
+    timed: bool,
+) -> Network:
+    """Draw states of deviation 1/√inputs, the same in every copy.
+
+    Random are the first half of the units of `c` (of `h` if not `gated`), or with `everything` all
+    units of both; the rest is zero, as are the messages. `fed` is how many rows of feedback wait
+    for the next datum, 0 for none.
+    """
+    layers = []
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        k_h, k_c = jax.random.split(jax.random.fold_in(key, index))
+
+        def sample(k: PRNGKeyArray, units: int, a: int = inputs, b: int = outputs) -> Grid:
+            drawn = jax.random.truncated_normal(k, -2.0, 2.0, (units, 1, b, a)) / math.sqrt(a)
+            drawn = jnp.pad(drawn, [(0, states - units), (0, 0), (0, 0), (0, 0)])
+            return jnp.repeat(drawn, copies, axis=1)
+
+        units = states if everything else states // 2
+        if gated:
+            layers.append(Layer(sample(k_h, states if everything else 0), sample(k_c, units)))
+        else:
+            layers.append(Layer(sample(k_h, units), None))
+    return Network(
+        tuple(layers),
+        tuple(jnp.zeros((messages, copies, size)) for size in sizes[1:-1]),
+        jnp.zeros((fed, copies, sizes[-1])) if fed else None,
+        jnp.zeros(()) if timed else None,
+    )
+
+
+def averaged(net: Network, units: int | None = None) -> Network:
+    """Replace the first `units` of every state by their mean over the copies; None for all."""
+
+    def mean(state: Grid) -> Grid:
+        part = state[:units]
+        part = jnp.broadcast_to(jnp.mean(part, axis=1, keepdims=True), part.shape)
+        return part if units is None else jnp.concatenate([part, state[units:]])
+
+    return Network(jax.tree.map(mean, net.layers), net.downward, net.feedback, net.time)

@@ -1,0 +1,129 @@
+"""How a datum runs up through stacked layers, and its error down (VSML sec. 3.1 and eq. 14)."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hebbax.rules.vsml import cells
+from hebbax.rules.vsml.meta_parameters import SharedCell
+from hebbax.rules.vsml.network import Down, Layer, Network, Up
+
+COORDINATES = ("input", "output", "layer", "time")
+
+
+class Wiring(NamedTuple):
+    """The options of `Vsml` that the passes read; those of the same names mean the same."""
+
+    cell: str
+    ticks: int
+    reduction: str
+    clip: float | None
+    error_as: str
+    coordinates: tuple[str, ...]
+
+
+class Upward(NamedTuple):
+    """What a forward pass leaves.
+
+    **Fields:** `net`, with new states and messages; `received`, the forward message that each layer
+    read, its first channels; `sent` `[m, copies, out]`, the forward message of the last layer.
+    """
+
+    net: Network
+    received: tuple[Float[Array, "_ copies _"], ...]
+    sent: Float[Array, "m copies out"]
+
+
+def forward(
+    wiring: Wiring,
+    theta: SharedCell,
+    net: Network,
+    x: Float[Array, "copies in"],
+    feedback: Down | None,
+) -> Upward:
+    """Run `x` through all layers from below.
+
+    Each input is the first channel of what all sub-RNNs of its row receive from below. `feedback`
+    is fed to the last layer; None for zeros. Backward messages are read as the last pass left them,
+    and the new ones are stored.
+    """
+    message: Up = x[None]
+    layers, downward, received = [], [], []
+    for index, layer in enumerate(net.layers):
+        received.append(message)
+        changed = _run(wiring, theta, net, index, message, net.downward, feedback)
+        layers.append(changed)
+        if index > 0:
+            downward.append(cells.send_down(theta.backward_head, changed.h, wiring.reduction))
+        message = cells.send_up(theta.forward_head, changed.h, wiring.reduction)
+    changed = Network(tuple(layers), tuple(downward), net.feedback, net.time)
+    return Upward(changed, tuple(received), message)
+
+
+def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Down) -> Network:
+    """Run the error of the same datum through all layers from above.
+
+    Forward messages are those of the forward pass; backward messages are read in this same pass.
+    """
+    net = upward.net
+    layers, downward = list(net.layers), list(net.downward)
+    for index in reversed(range(len(layers))):
+        layers[index] = _run(
+            wiring, theta, net, index, upward.received[index], tuple(downward), feedback
+        )
+        if index > 0:
+            downward[index - 1] = cells.send_down(
+                theta.backward_head, layers[index].h, wiring.reduction
+            )
+    return Network(tuple(layers), tuple(downward), net.feedback, net.time)
+
+
+def _run(
+    wiring: Wiring,
+    theta: SharedCell,
+    net: Network,
+    index: int,
+    up: Up,
+    downward: tuple[Float[Array, "m #copies _"], ...],
+    feedback: Down | None,
+) -> Layer:
+    """Tick a layer as often as the wiring says, always on the same messages."""
+    layer = net.layers[index]
+    fed = None
+    if index < len(net.layers) - 1:
+        down = downward[index]
+    elif feedback is None or wiring.error_as == "input":
+        down, fed = jnp.zeros((0, up.shape[1], layer.h.shape[2]), up.dtype), feedback
+    else:
+        down = feedback
+    position = tuple(_coordinate(name, net, index, up.dtype) for name in wiring.coordinates)
+    inputs = cells.Inputs(up, down, fed, position)
+    for _ in range(wiring.ticks):
+        layer = cells.tick(wiring.cell, theta, layer, inputs)
+        if wiring.clip is not None:
+            clipped = [
+                state if state is None else jnp.clip(state, -wiring.clip, wiring.clip)
+                for state in (layer.h, layer.c)
+            ]
+            layer = Layer(*clipped)
+    return layer
+
+
+def _coordinate(
+    name: str, net: Network, index: int, dtype: jnp.dtype
+) -> Float[Array, "1 #out #in"]:
+    """Return a coordinate of the sub-RNNs of a layer (VSML app. D).
+
+    Places run from −1 to 1 along their axis and are 0 where there is only one; time is
+    log(1 + data seen).
+    """
+    if name == "time":
+        assert net.time is not None
+        return jnp.log1p(net.time)[None, None, None]
+    h = net.layers[index].h
+    count = {"input": h.shape[3], "output": h.shape[2], "layer": len(net.layers)}[name]
+    places = (2 * jnp.arange(count, dtype=dtype) - (count - 1)) / max(count - 1, 1)
+    if name == "layer":
+        return places[index][None, None, None]
+    return places[None, None, :] if name == "input" else places[None, :, None]

@@ -1,0 +1,260 @@
+"""`Vsml`: variable shared meta-learning (Kirsch and Schmidhuber, 2020)."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hebbax._errors import check_choice
+from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules.vsml import passes
+from hebbax.rules.vsml.cells import CELLS, REDUCTIONS
+from hebbax.rules.vsml.meta_parameters import SharedCell, draw_cell, draw_head, halved
+from hebbax.rules.vsml.network import Down, Network, averaged, draw
+from hebbax.rules.vsml.passes import COORDINATES, Upward, Wiring
+
+ROWS_AT_ONCE = 2**20
+"""Pre-activations, about, that are computed at once where rows of a batch do not depend on each
+other: few enough for a processor's cache."""
+
+
+class Vsml(AbstractRule):
+    """One small recurrent network in every synapse, with the same weights in all of them.
+
+    A layer of A inputs and B outputs is a grid of A × B sub-RNNs. Their shared weights are the
+    meta-parameters V_M, their states the learned variables V_L: what a conventional network keeps
+    in its weights, and how it changes them, is up to the sub-RNNs. Each receives the mean message
+    of the sub-RNNs that end at its input (eq. 3) and of those that begin at its output (eq. 14).
+    Learning is running the network.
+
+    Each datum takes a forward pass: every input is the first channel of what its row of sub-RNNs
+    receives from below, for all outputs (sec. 3.1 with app. C), and the prediction is a channel of
+    what the last layer sends up. Then the prediction error, softmax − one-hot (sigmoid − label if
+    there is one output), is fed to the last layer. Layers have their own states and share their
+    weights.
+
+    The rows of a batch are data one after another, so that a batch of 128 is a lifetime of 128
+    steps, and each row's prediction comes after the changes by the rows before it; see `batch`
+    for other ways. Without labels nothing is changed.
+
+    **Arguments:**
+
+    - `state_size`: S ≥ 2, units of a sub-RNN; an LSTM has S hidden and S cell states.
+    - `message_size`: M, channels of a message, for the LSTM; the other cells send their states.
+    - `cell`: `lstm`, `vanilla` (eqs. 3 and 14), or `multiplicative` (eq. 5: in the first half of
+      the units the own term times the forward interaction, in the others their sum).
+    - `ticks` ≥ 1: in each pass, on the same messages.
+    - `feedback`: `same_datum` runs a second pass from above, with the error, on the datum that
+      caused it; `next_datum` feeds the error to the forward pass of the datum after, and errors
+      then take as many data as there are layers to come down. Meta-training leaves its plateau 4
+      to 5 times sooner with the former (2 ticks a datum either way, with 1 and 2 `ticks`).
+    - `error_as`: the error is an `input` of its own, or a `message`, the first channel of what the
+      last layer receives from above.
+    - `feed_label`: feed the one-hot label as well, as a further input or channel.
+    - `reduction`: messages are the `mean` over sub-RNNs, which makes the meta-parameters fit
+      networks of any size, or the `sum`, as in the paper; a head's bias is added once.
+    - `output_channel`: of the last message that holds the prediction, from 0.
+    - `bound`: predictions are bound · tanh(message / bound); None for the message itself.
+    - `gate_offset`: added to the LSTM's forget gate and taken from its input gate, so that states
+      change slowly at first.
+    - `layer_norm`: normalise each sub-RNN's messages over their channels (LSTM only).
+    - `state_clip`: clip states to ± this after every tick; the paper does, at 4, in meta-testing
+      (app. D). None for no limit.
+    - `batch`: what to do with the rows of a batch: `in_order`; `averaged`, where all start from the
+      same states, which are averaged afterwards, all units of them (sec. 3.2, app. D; needs
+      `same_datum`); or `half_averaged`, where each row goes to a copy of the network of its own,
+      the first half of the units is averaged over the copies before each datum, and errors are
+      divided by their number, as in the authors' program.
+    - `copies`: how many networks `half_averaged` runs side by side, its batch size. Their averages
+      make predictions.
+    - `coordinates`: of `input`, `output`, `layer` and `time`, which the sub-RNNs are fed (app. D).
+    - `initial`: random initial states in the first `half` of the cell states (of the states of the
+      other cells), or in `all` units of all states; the rest is zero.
+
+    **Raises:** `ValueError` for a value that is not listed above, or if a message is too small for
+    what it must carry.
+    """
+
+    state_size: int = eqx.field(static=True, default=16)
+    message_size: int = eqx.field(static=True, default=10)
+    cell: str = eqx.field(static=True, default="lstm")
+    ticks: int = eqx.field(static=True, default=1)
+    feedback: str = eqx.field(static=True, default="same_datum")
+    error_as: str = eqx.field(static=True, default="input")
+    feed_label: bool = eqx.field(static=True, default=False)
+    reduction: str = eqx.field(static=True, default="mean")
+    output_channel: int = eqx.field(static=True, default=0)
+    bound: float | None = eqx.field(static=True, default=100.0)
+    gate_offset: float = eqx.field(static=True, default=5.0)
+    layer_norm: bool = eqx.field(static=True, default=False)
+    state_clip: float | None = eqx.field(static=True, default=None)
+    batch: str = eqx.field(static=True, default="in_order")
+    copies: int = eqx.field(static=True, default=1)
+    # A rule file holds a list.
+    coordinates: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
+    initial: str = eqx.field(static=True, default="half")
+
+    def __check_init__(self) -> None:
+        """Refuse options out of range, and cells too small for their roles."""
+        for name, allowed in _CHOICES.items():
+            check_choice(name, getattr(self, name), allowed)
+        for name in self.coordinates:
+            check_choice("coordinates", name, COORDINATES)
+        if len(set(self.coordinates)) < len(self.coordinates):
+            raise ValueError(f"coordinates must not repeat; got {list(self.coordinates)}.")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
+        for name in ("bound", "state_clip"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be None or a positive number; got {value}.")
+        if not math.isfinite(self.gate_offset):
+            raise ValueError(f"gate_offset must be a finite number; got {self.gate_offset}.")
+        self._check_channels()
+        if self.layer_norm and self.cell != "lstm":
+            raise ValueError(
+                f"layer_norm needs the cell lstm, whose messages have heads; got {self.cell!r}."
+            )
+        if self.batch == "averaged" and self.feedback != "same_datum":
+            raise ValueError(
+                f"batch='averaged' needs feedback='same_datum', because the error of a datum ends "
+                f"with its copy of the network; got feedback={self.feedback!r}."
+            )
+        if self.copies > 1 and self.batch != "half_averaged":
+            raise ValueError(
+                f"copies above 1 need batch='half_averaged'; got copies={self.copies} with "
+                f"batch={self.batch!r}."
+            )
+
+    def _check_channels(self) -> None:
+        name = "message_size" if self.cell == "lstm" else "state_size"
+        roles = {"the prediction": self.output_channel + 1}
+        if self.error_as == "message":
+            roles["the error and the label" if self.feed_label else "the error"] = self._fed
+        for role, least in roles.items():
+            if self._channels < least:
+                raise ValueError(
+                    f"{name} must be at least {least} for {role} to have a channel; "
+                    f"got {self._channels}."
+                )
+
+    @property
+    def _channels(self) -> int:
+        return self.message_size if self.cell == "lstm" else self.state_size
+
+    @property
+    def _fed(self) -> int:
+        return 2 if self.feed_label else 1
+
+    # θ
+
+    def init(self, key: PRNGKeyArray) -> SharedCell:
+        """Draw the shared sub-RNN; see `SharedCell` for its fields."""
+        k_cell, k_up, k_down = jax.random.split(key, 3)
+        gated = self.cell == "lstm"
+        cell = draw_cell(
+            k_cell,
+            states=self.state_size,
+            messages=self._channels,
+            fed=self._fed if self.error_as == "input" else 0,
+            coordinates=len(self.coordinates),
+            blocks=4 if gated else 1,
+        )
+        if not gated:
+            return cell
+        up, down = (
+            draw_head(k, self.state_size, self.message_size, self.layer_norm)
+            for k in (k_up, k_down)
+        )
+        return SharedCell(cell.W, cell.C, cell.U, cell.b, cell.E, cell.P, up, down)
+
+    # φ
+
+    def init_network(self, theta: SharedCell, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+        """Draw the states of stacked layers with `sizes` units, input first.
+
+        **Raises:** `ValueError` if `sizes` are not at least two positive numbers.
+        """
+        return draw(
+            key,
+            check_sizes(sizes),
+            states=self.state_size,
+            messages=self._channels,
+            copies=self.copies,
+            fed=self._fed if self.feedback == "next_datum" else 0,
+            gated=self.cell == "lstm",
+            everything=self.initial == "all",
+            timed="time" in self.coordinates,
+        )
+
+    # The inner loop
+
+    def update(
+        self,
+        theta: SharedCell,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> tuple[Network, Float[Array, "batch out"]]:
+        """Run the rows of `x` through the network and feed their errors back.
+
+        Returns the network and each row's prediction before its own label was seen. Without labels
+        nothing is changed.
+
+        **Raises:** `ValueError` if the shapes do not fit the network, there is no row, or the rows
+        are not as many as `copies` where each has a copy.
+        """
+        self._check(net, x, y)
+        if y is None:
+            return net, self.predict(theta, net, x)
+        wired, y = self._wired(theta), y.astype(x.dtype)
+        if self.batch == "averaged":
+            return self._averaged(wired, net, x, y)
+        if self.batch == "half_averaged":
+            if len(x) != self.copies:
+                raise ValueError(
+                    f"x must have one row for each of the {self.copies} copies of the network; "
+                    f"got {len(x)}."
+                )
+            return self._datum(wired, averaged(net, self.state_size // 2), x, y)
+        if len(x) == 1:
+            return self._datum(wired, net, x, y)
+
+        def row(net: Network, datum: tuple[Array, Array]) -> tuple[Network, Array]:
+            net, prediction = self._datum(wired, net, datum[0][None], datum[1][None])
+            return net, prediction[0]
+
+        return jax.lax.scan(row, net, (x, y))
+
+    def predict(
+        self, theta: SharedCell, net: Network, x: Float[Array, "batch in"]
+    ) -> Float[Array, "batch out"]:
+        """Return the logits of a forward pass from the present states, which do not change."""
+        self._check(net, x, None)
+        wired = self._wired(theta)
+        if self.copies > 1:
+            net = jax.tree.map(lambda a: a[:, :1] if a.ndim else a, _mean_of_copies(net))
+
+        def piece(x: Float[Array, "rows in"]) -> Float[Array, "rows out"]:
+            return self.read(self.forward(wired, net, x))
+
+        rows = self._rows_at_once(net, len(x))
+        pieces = x.reshape(-1, rows, x.shape[1])
+        if len(pieces) == 1:
+            return piece(x)
+        return jax.lax.map(piece, pieces).reshape(len(x), -1)
+
+    def forward(
+        self, wired: tuple[Wiring, SharedCell], net: Network, x: Float[Array, "batch in"]
+    ) -> Upward:
+        """Run one forward pass."""
+        return passes.forward(*wired, net, x, net.feedback)
+
+    def read(self, upward: Upward) -> Float[Array, "copies out"]:
+        """Return the prediction that the last layer sends."""
+        logits = upward.sent[self.output_channel]
+        return logits if self.bound is None else self.bound * jnp.tanh(logits / self.bound)
