@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
-from jax.experimental import multihost_utils
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
@@ -73,15 +73,33 @@ class Layout:
 
     def whole(self, tree: Tree) -> Tree:
         """Inside a compiled function, have every device hold all of each array."""
+        return self._constrain(tree, PartitionSpec())
+
+    def by_runs(self, tree: Tree) -> Tree:
+        """Inside a compiled function, lay arrays as `split_runs` does."""
+        return self._constrain(tree, PartitionSpec(RUNS))
+
+    def _constrain(self, tree: Tree, spec: PartitionSpec) -> Tree:
         if self.mesh is None:
             return tree
-        return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, spec))
 
     def _place(self, tree: Tree, spec: PartitionSpec) -> Tree:
         if self.mesh is None:
             return tree
         sharding = NamedSharding(self.mesh, spec)
-        return jax.tree.map(lambda a: jax.device_put(a, sharding), tree)
+        if jax.process_count() == 1:
+            return jax.tree.map(lambda a: jax.device_put(a, sharding), tree)
+        return jax.tree.map(lambda a: _from_every_process(a, sharding), tree)
+
+
+def _from_every_process(array: Any, sharding: NamedSharding) -> Any:
+    """Join what every process has whole of its own into one array."""
+    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        bits = _from_every_process(jax.random.key_data(array), sharding)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(array))
+    whole = np.asarray(array)
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
 def _over_processes(runs: int, inner: int, devices: int) -> tuple[int, int]:
@@ -100,9 +118,16 @@ def _over_processes(runs: int, inner: int, devices: int) -> tuple[int, int]:
 
 def gather(tree: PyTree) -> PyTree:
     """Return arrays that this process can read, wherever their parts lie."""
-    if jax.process_count() == 1:
-        return tree
-    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+    def whole(array: Any) -> Any:
+        sharding = getattr(array, "sharding", None)
+        if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
+            return array
+        everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        return jax.jit(lambda a: a, out_shardings=everywhere)(array)
+
+    return tree if jax.process_count() == 1 else jax.tree.map(whole, tree)
 
 
 def is_first_process() -> bool:

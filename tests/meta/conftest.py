@@ -1,7 +1,9 @@
 """What the tests of the outer loop share."""
 
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 import hebbax as hx
 
@@ -18,3 +20,21 @@ def arrays():
 @pytest.fixture(scope="session")
 def family(arrays):
     return hx.tasks.from_arrays(*arrays)
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    """Keep compiled programs, for tests of a module train the same again and again."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    compilation_cache.reset_cache()
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()

@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -9,8 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
-from tiny import Delta, Distance, close, differ, same
+from tiny import (
+    METHOD,
+    OBJECTIVE,
+    RULE,
+    XOR,
+    Delta,
+    Distance,
+    close,
+    differ,
+    logged,
+    same,
+    same_result,
+    timeless,
+    train,
+)
 
 import hebbax as hx
 from hebbax.meta import trainer
@@ -19,53 +31,12 @@ from hebbax.meta.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.meta.problem import Problem
 from hebbax.rules.backprop import LearningRate
 
-RULE = hx.Hebbian()  # the cheapest to compile
-OBJECTIVE = hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8)
-METHOD = hx.methods.Gradient(optax.adam(1e-2), clip=10.0)
-XOR = hx.tasks.toy("xor")
-SPEEDS = ("_per_s", "_seconds")
-
-
-def train(directory=None, **changes):
-    """Meta-train very little; `changes` to the settings."""
-    settings = {
-        "rule": RULE,
-        "family": XOR,
-        "objective": OBJECTIVE,
-        "method": METHOD,
-        "hidden": (),
-        "steps": 20,
-        "key": jax.random.key(0),
-        "validation": 2,
-        "log_every": 5,
-        "checkpoint_every": 10,
-        "directory": directory,
-        **changes,
-    }
-    first = [settings.pop(name) for name in ("rule", "family", "objective", "method")]
-    return hx.meta_train(*first, **settings)
-
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     """Return the result and the folder of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("straight")
     return train(folder), folder
-
-
-def logged(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def timeless(lines):
-    return [{n: v for n, v in line.items() if not n.endswith(SPEEDS)} for line in lines]
-
-
-def same_result(a, b):
-    same(a.theta, b.theta)
-    same(a.thetas, b.thetas)
-    assert (a.loss, a.run, a.step) == (b.loss, b.run, b.step)
-    assert timeless(a.history) == timeless(b.history)
 
 
 class Interrupter:
@@ -109,22 +80,7 @@ def no_compilation(monkeypatch):
         monkeypatch.setattr(engine, "compile", refuse)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiled_once(tmp_path_factory):
-    """Keep compiled programs, for these tests train the same again and again."""
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
-    compilation_cache.reset_cache()
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 # What is learnt

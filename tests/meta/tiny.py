@@ -1,9 +1,12 @@
-"""Tiny rules and objectives of a user's own, and comparisons of pytrees."""
+"""Tiny rules, problems and runs, and comparisons of pytrees and runs."""
+
+import json
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import hebbax as hx
 from hebbax.meta.problem import AbstractProblem, Particle
@@ -49,7 +52,7 @@ class Chain(AbstractProblem):
     |s - 1|² over its updates. With `steps` updates in a lifetime.
     """
 
-    networks = 1
+    steps, networks = 6, 1
 
     def __init__(self, steps=6, decay=0.8, noise=0.1):
         self.steps, self.decay, self.noise = steps, decay, noise
@@ -94,3 +97,45 @@ def close(a, b, **tolerance):
 def differ(a, b):
     """Hold that some leaf differs."""
     assert not bool(eqx.tree_equal(a, b))
+
+
+RULE = hx.Hebbian()  # the cheapest to compile
+OBJECTIVE = hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8)
+METHOD = hx.methods.Gradient(optax.adam(1e-2), clip=10.0)
+XOR = hx.tasks.toy("xor")
+SPEEDS = ("_per_s", "_seconds")
+
+
+def train(directory=None, **changes):
+    """Meta-train very little; `changes` to the settings."""
+    settings = {
+        "rule": RULE,
+        "family": XOR,
+        "objective": OBJECTIVE,
+        "method": METHOD,
+        "hidden": (),
+        "steps": 20,
+        "key": jax.random.key(0),
+        "validation": 2,
+        "log_every": 5,
+        "checkpoint_every": 10,
+        "directory": directory,
+        **changes,
+    }
+    first = [settings.pop(name) for name in ("rule", "family", "objective", "method")]
+    return hx.meta_train(*first, **settings)
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def timeless(lines):
+    return [{n: v for n, v in line.items() if not n.endswith(SPEEDS)} for line in lines]
+
+
+def same_result(a, b):
+    same(a.theta, b.theta)
+    same(a.thetas, b.thetas)
+    assert (a.loss, a.run, a.step) == (b.loss, b.run, b.step)
+    assert timeless(a.history) == timeless(b.history)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from hebbax.meta.architectures import Architectures
 from hebbax.meta.methods import AbstractMethod
 from hebbax.meta.objectives import Objective
 from hebbax.meta.problem import Problem
@@ -32,6 +33,7 @@ class Setup:
     - `key`: decides all random numbers of meta-steps.
     - `apart`: whether runs meet different tasks and batches, not the same.
     - `layout`: which devices share the work.
+    - `architectures`: of which workers draw one for every lifetime; `hidden` is its middle then.
     """
 
     rule: AbstractRule
@@ -44,13 +46,14 @@ class Setup:
     key: PRNGKeyArray
     apart: bool = False
     layout: Layout = dataclasses.field(default_factory=Layout)
+    architectures: Architectures | None = None
 
     def problem(self, families: Sequence[AbstractFamily] | None = None) -> Problem:
         """Return the problem; give the families if it is built inside a compiled function."""
         families = self.families if families is None else families
         return Problem(self.rule, families, self.objective, self.hidden, self.tasks, self.layout)
 
-    def step_key(self, key: PRNGKeyArray, step: Any) -> PRNGKeyArray:
+    def step_key(self, key: PRNGKeyArray, step: Any) -> Any:
         """Return the key of a meta-step, or one for each run if they are apart."""
         key = jax.random.fold_in(key, step)
         if not self.apart:

@@ -87,9 +87,9 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
             def choose(own: Any, other: Any) -> Any:
                 return jnp.where(mine.reshape(-1, *(1,) * (own.ndim - 1)), own, other[index])
 
-            return jax.tree.map(choose, state, source)
+            return self.setup.layout.by_runs(jax.tree.map(choose, state, source))
 
-        return self.setup.layout.split_runs(jax.jit(replace)(state, source))
+        return jax.jit(replace)(state, source)
 
     def to_arrays(self, state: DescentRuns) -> dict[str, np.ndarray]:
         """Return all arrays, by name."""
@@ -126,4 +126,4 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
 
         state, sums = jax.lax.fori_loop(0, count, body, (state, nothing))
         means = {name: total / number for name, (total, number) in sums.items()}
-        return state, self.setup.layout.whole(means)
+        return self.setup.layout.by_runs(state), self.setup.layout.whole(means)

@@ -76,7 +76,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
             length = np.where(bad, length + 1, 0).astype(np.int32)
             for name, value in measured.items():
                 sums.setdefault(name, []).append(value)
-        metrics = {name: _mean_of_finite(np.stack(rows)).tolist() for name, rows in sums.items()}
+        metrics = {name: finite_mean(np.stack(rows)).tolist() for name, rows in sums.items()}
         return _held(searches, length, since), metrics
 
     def _step(self, searches: list[Search], step: int) -> dict[str, np.ndarray]:
@@ -176,7 +176,8 @@ def _held(searches: list[Search], length: np.ndarray, since: np.ndarray) -> Sear
     )
 
 
-def _mean_of_finite(rows: np.ndarray) -> np.ndarray:
+def finite_mean(rows: np.ndarray) -> np.ndarray:
+    """Average over the leading axis, leaving out what is not finite; NaN where nothing is."""
     good = np.isfinite(rows)
     total = np.sum(np.where(good, rows, 0), axis=0)
     number = np.sum(good, axis=0)

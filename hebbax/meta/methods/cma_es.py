@@ -171,7 +171,7 @@ class Search:
         try:
             held = _Unpickler(io.BytesIO(arrays["cma"].tobytes())).load()
             search.strategy, search._random, search.start, search.seed, search.left = held
-        except (KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        except (KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise ValueError(f"the state of cma cannot be read: {error}") from error
         return search
 
@@ -204,6 +204,9 @@ class _Unpickler(pickle.Unpickler):
         ("numpy.core.multiarray", "scalar"),
         ("numpy.core.numeric", "_frombuffer"),
         ("numpy.linalg", "eigh"),
+        ("collections", "OrderedDict"),
+        ("collections", "defaultdict"),
+        *(("builtins", name) for name in ("bytearray", "complex", "frozenset", "range", "set")),
         (__name__, "_randn"),
     }
 

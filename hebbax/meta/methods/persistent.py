@@ -12,7 +12,7 @@ from hebbax.meta.methods._method import (
     mean_of_finite,
     split_keys,
 )
-from hebbax.meta.methods._particles import Lives, renewed, stagger
+from hebbax.meta.methods._particles import Lives, renewed, stagger, where
 from hebbax.meta.methods.evolution import check_population, perturbations, weighted
 from hebbax.meta.methods.truncated import as_truncation
 from hebbax.meta.problem import AbstractProblem, Particle
@@ -74,19 +74,14 @@ class PersistentES(AbstractDescent):
         taken = self.truncation.draw_unroll(k_unroll, step)
         noise = perturbations(theta, k_noise, self.pairs, self.std)
         noise, keys = layout.split_inner((noise, split_keys(k_begin, self.pairs)))
-        up = jax.tree.map(jnp.add, theta, noise)
-        down = jax.tree.map(jnp.subtract, theta, noise)
+        up = jax.vmap(lambda e: jax.tree.map(jnp.add, theta, e))(noise)
+        down = jax.vmap(lambda e: jax.tree.map(jnp.subtract, theta, e))(noise)
         fresh = jax.vmap(lambda u, d, k: _pair(part, u, d, k))(up, down, keys)
         counts = jax.random.split(k_count, self.pairs)
         lives = renewed(problem, self.truncation, carried.lives, fresh, counts, step)
         over = carried.lives.left == 0
-        met = jax.tree.map(
-            lambda new, old: (
-                new + jnp.where(over.reshape(-1, *(1,) * (old.ndim - 1)), 0, old).astype(old.dtype)
-            ),
-            noise,
-            carried.noise,
-        )
+        nothing = jax.tree.map(jnp.zeros_like, carried.noise)
+        met = jax.tree.map(jnp.add, noise, where(over, nothing, carried.noise))
 
         def both(up: PyTree, down: PyTree, particle: Particle):
             def one(theta: PyTree, nets: PyTree):
