@@ -10,12 +10,18 @@ from hebbax import zoo as zoo
 from hebbax._version import __version__ as __version__
 from hebbax.meta import methods as methods
 from hebbax.meta import objectives as objectives
+from hebbax.meta.architectures import Architectures as Architectures
 from hebbax.meta.callbacks import Callback as Callback
 from hebbax.meta.checkpoint import CheckpointError as CheckpointError
 from hebbax.meta.curriculum import Curriculum as Curriculum
+from hebbax.meta.diagnosis import Diagnosis as Diagnosis
+from hebbax.meta.diagnosis import diagnose as diagnose
 from hebbax.meta.evaluation import Curves as Curves
 from hebbax.meta.evaluation import evaluate as evaluate
-from hebbax.meta.trainer import Result as Result
+from hebbax.meta.forecast import Forecast as Forecast
+from hebbax.meta.forecast import forecast as forecast
+from hebbax.meta.run import Result as Result
+from hebbax.meta.tensorboard import TensorBoard as TensorBoard
 from hebbax.meta.trainer import meta_train as meta_train
 from hebbax.meta.tuning import best_backprop as best_backprop
 from hebbax.meta.unrolling import unroll as unroll
@@ -26,4 +32,7 @@ from hebbax.rules import AbstractRule as AbstractRule
 from hebbax.rules import Backprop as Backprop
 from hebbax.rules import Blur as Blur
 from hebbax.rules import Hebbian as Hebbian
+from hebbax.rules import MetaRnn as MetaRnn
 from hebbax.rules import UnsupervisedRule as UnsupervisedRule
+from hebbax.rules import Vsml as Vsml
+from hebbax.scale.ray import Ray as Ray

@@ -63,7 +63,7 @@ def learning_curves(
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     seeds = set()
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
-        _tidy(axes)
+        tidy(axes)
         for name, curve in curves.items():
             seeds.add(len(curve.accuracy))
             colour = LEARNER_COLOURS[learners.index(name) % len(LEARNER_COLOURS)]
@@ -159,7 +159,8 @@ def decision_regions(
     return figure
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Take away what does not inform: half of the frame, and most of the ink."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):

@@ -18,7 +18,15 @@ from hebbax.rules import AbstractRule
 
 FORMAT = 1
 FAMILIES: dict[str, type[AbstractRule]] = {
-    cls.__name__: cls for cls in (rules.Blur, rules.Backprop, rules.Hebbian, rules.UnsupervisedRule)
+    cls.__name__: cls
+    for cls in (
+        rules.Blur,
+        rules.Vsml,
+        rules.Backprop,
+        rules.Hebbian,
+        rules.MetaRnn,
+        rules.UnsupervisedRule,
+    )
 }
 
 

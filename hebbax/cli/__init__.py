@@ -19,12 +19,16 @@ from hebbax.cli._command import BAD_INPUT, INTERRUPTED, Command
 from hebbax.cli._errors import BadInputError, check_name
 from hebbax.cli._parse import parse
 from hebbax.cli.data import Data
+from hebbax.cli.doctor import Doctor
 from hebbax.cli.evaluate import Evaluate
+from hebbax.cli.plot import Plot
 from hebbax.cli.quickstart import Quickstart
+from hebbax.cli.reproduce import Reproduce
 from hebbax.cli.rules import Rules
 from hebbax.cli.show import Show
 from hebbax.cli.train import Train
 from hebbax.experiments.recipes import RECIPES
+from hebbax.experiments.registry import NAMES as EXPERIMENTS
 
 DESCRIPTION = (
     "Meta-learn learning rules, and train networks with them. "
@@ -34,13 +38,17 @@ DESCRIPTION = (
 _COMMANDS = {
     "quickstart": Quickstart,
     "train": Train,
+    "doctor": Doctor,
     "evaluate": Evaluate,
+    "plot": Plot,
+    "reproduce": Reproduce,
     "show": Show,
     "rules": Rules,
     "data": Data,
 }
 _SECOND: dict[str, tuple[str, tuple[str, ...]]] = {
     "train": ("RECIPE", tuple(RECIPES)),
+    "reproduce": ("EXPERIMENT", EXPERIMENTS),
     "data": ("the word after data", ("list", "fetch")),
 }
 _OPTIONS = sorted(
@@ -54,7 +62,10 @@ _OPTIONS = sorted(
 _AnyCommand = (
     Annotated[Quickstart, subcommand("quickstart")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Doctor, subcommand("doctor")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Plot, subcommand("plot")]
+    | Annotated[Reproduce, subcommand("reproduce")]
     | Annotated[Show, subcommand("show")]
     | Annotated[Rules, subcommand("rules")]
     | Annotated[Data, subcommand("data")]

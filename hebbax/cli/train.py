@@ -17,7 +17,9 @@ from hebbax.cli._errors import BadInputError, blame, check_writable, flag
 from hebbax.experiments.recipes import RECIPES, BlurRecipe
 
 if TYPE_CHECKING:
-    from hebbax.meta.trainer import Result
+    from hebbax.meta.callbacks import Callback
+    from hebbax.meta.run import Result
+    from hebbax.tasks import AbstractFamily
 
     AnyRecipe = BlurRecipe
 else:
@@ -36,6 +38,11 @@ class Train(Command):
     """What to train; 'hebbax train RECIPE --help' lists its options."""
     out: Path | None = None
     """The run's folder, runs/RECIPE by default; if it holds the run already, that goes on."""
+    tensorboard: FlagCreatePairsOff[bool] = False
+    """Write TensorBoard event files too, into the run's folder (needs hebbax[tensorboard])."""
+    dry_run: FlagCreatePairsOff[bool] = False
+    """Say what memory and time the run will need, and write nothing: compiles it, takes some
+    meta-steps for two seconds."""
     json: FlagCreatePairsOff[bool] = False
     """Print the results as JSON on standard output, all else on standard error."""
 
@@ -46,20 +53,27 @@ class Train(Command):
 
     def run(self) -> int:
         """Do it."""
-        check_writable(self.folder, "--out")
+        if not self.dry_run:
+            check_writable(self.folder, "--out")
         from hebbax.cli._jax import set_up_jax
 
         set_up_jax(runs=self.recipe.runs)
         from hebbax.meta.checkpoint import CheckpointError
 
         self._check_same_run()
+        callbacks = self._callbacks()
         place = console(stderr=self.json)
         with blame(f"RECIPE {self.recipe.name}", ("families",)):
             families = self.recipe.task_families()
         start = last_checkpoint(self.folder) or 0
         self._say_what(place, families, start)
+        if self.dry_run:
+            self._forecast(families, start)
+            return 0
         try:
-            result = self.recipe.meta_train(self.folder, families, progress=True)
+            result = self.recipe.meta_train(
+                self.folder, families, callbacks=callbacks, progress=True
+            )
         except CheckpointError as error:
             raise BadInputError(f"--out {self.folder}: {error}") from error
         except OSError as error:
@@ -73,6 +87,26 @@ class Train(Command):
         else:
             self._say_result(place, result, start)
         return 0
+
+    def _callbacks(self) -> "list[Callback]":
+        if not self.tensorboard:
+            return []
+        from hebbax.meta.tensorboard import TensorBoard
+
+        try:
+            return [TensorBoard(self.folder / "tensorboard")]
+        except ImportError as error:
+            raise BadInputError(f"--tensorboard: {error}") from error
+
+    def _forecast(self, families: "tuple[AbstractFamily, ...]", start: int) -> None:
+        from hebbax.cli._forecast import as_json, say_forecast
+
+        found = self.recipe.forecast(families, start=start)
+        if self.json:
+            about = {"recipe": self.recipe.name, "options": self.recipe.options()}
+            print_json({**about, "started_from": start, **as_json(found)})
+        else:
+            say_forecast(console(), found, shlex.join(self._words()))
 
     def _check_same_run(self) -> None:
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
@@ -139,6 +173,7 @@ class Train(Command):
                 words += [flag(field.name), *map(str, values)]
         if self.out is not None:
             words += ["--out", str(self.out)]
+        words += ["--tensorboard"] if self.tensorboard else []
         return [*words, "--json"] if self.json else words
 
     def _as_json(self, result: "Result", start: int) -> dict[str, Any]:

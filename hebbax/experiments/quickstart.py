@@ -23,7 +23,8 @@ from hebbax._version import __version__
 from hebbax.meta.evaluation import Curves, evaluate
 from hebbax.meta.methods import Gradient
 from hebbax.meta.objectives import OnlineCrossEntropy
-from hebbax.meta.trainer import Result, meta_train
+from hebbax.meta.run import Result
+from hebbax.meta.trainer import meta_train
 from hebbax.meta.tuning import RATES, best_backprop
 from hebbax.rule_file import save_rule
 from hebbax.rules import Blur

@@ -8,13 +8,17 @@ method is called, so that the command line can show the options at once.
 import abc
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from hebbax.meta.callbacks import Callback
+    from hebbax.meta.diagnosis import Diagnosis
+    from hebbax.meta.forecast import Forecast
     from hebbax.meta.methods import Gradient
     from hebbax.meta.objectives import AbstractObjective
-    from hebbax.meta.trainer import Result
+    from hebbax.meta.run import Result
     from hebbax.rules import Blur
     from hebbax.tasks import AbstractFamily
 
@@ -127,6 +131,7 @@ class BlurRecipe(abc.ABC):
         directory: Path,
         families: "tuple[AbstractFamily, ...] | None" = None,
         *,
+        callbacks: Sequence["Callback"] = (),
         progress: bool = False,
     ) -> "Result":
         """Run the recipe in `directory`, or go on with the run it holds.
@@ -134,6 +139,7 @@ class BlurRecipe(abc.ABC):
         **Arguments:**
 
         - `families`: what `task_families()` returned, if it has been called already.
+        - `callbacks`: who else is told of every logged line, see `hebbax.Callback`.
         - `progress`: show a progress bar.
 
         **Returns:** what `hebbax.meta_train` returns; see there for the errors too.
@@ -157,18 +163,55 @@ class BlurRecipe(abc.ABC):
             families,
             self.objective(),
             self.method(),
-            hidden=self.hidden,
-            steps=self.steps,
-            key=jax.random.key(self.seed),
+            **self._settings(),
             directory=directory,
-            runs=self.runs,
-            tasks=self.tasks,
-            validation=self.validation,
-            log_every=self.log_every,
-            checkpoint_every=self.checkpoint_every,
+            callbacks=callbacks,
             card=card,
             progress=progress,
         )
+
+    def forecast(
+        self, families: "tuple[AbstractFamily, ...] | None" = None, *, start: int = 0
+    ) -> "Forecast":
+        """Return what the run will need from meta-step `start` on, see `hebbax.forecast`."""
+        from hebbax.meta.forecast import forecast
+
+        families = self.task_families() if families is None else families
+        return forecast(
+            self.rule(), families, self.objective(), self.method(), start=start, **self._settings()
+        )
+
+    def diagnose(
+        self, theta: Any, families: "tuple[AbstractFamily, ...] | None" = None, **settings: Any
+    ) -> "Diagnosis":
+        """Return how the meta-gradient at θ fares, see `hebbax.diagnose`, also for `settings`."""
+        from hebbax.meta.diagnosis import diagnose
+
+        return diagnose(
+            self.rule(),
+            theta,
+            self.task_families() if families is None else families,
+            self.objective(),
+            hidden=self.hidden,
+            tasks=self.tasks,
+            runs=self.runs,
+            **settings,
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what a run and its forecast share."""
+        import jax
+
+        return {
+            "hidden": self.hidden,
+            "steps": self.steps,
+            "key": jax.random.key(self.seed),
+            "runs": self.runs,
+            "tasks": self.tasks,
+            "validation": self.validation,
+            "log_every": self.log_every,
+            "checkpoint_every": self.checkpoint_every,
+        }
 
 
 @dataclasses.dataclass(frozen=True)

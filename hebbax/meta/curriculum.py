@@ -51,8 +51,3 @@ class Curriculum:
     def at(self, stage: int) -> AbstractObjective:
         """Return the objective of a stage."""
         return dataclasses.replace(self.objective, steps=self.unrolls[stage])
-
-
-def single_stage(objective: object) -> bool:
-    """Whether the objective stays the same from first to last."""
-    return not isinstance(objective, Curriculum)

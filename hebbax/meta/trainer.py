@@ -1,74 +1,28 @@
 """`meta_train`: the outer loop."""
 
 import contextlib
-import dataclasses
-import math
-import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax._progress import Progress
-from hebbax._trees import from_arrays, to_arrays
-from hebbax.meta import checkpoint
+from hebbax.meta.architectures import Architectures
 from hebbax.meta.callbacks import Callback
-from hebbax.meta.checkpoint import CheckpointError
 from hebbax.meta.configuration import configuration
 from hebbax.meta.curriculum import Curriculum
-from hebbax.meta.engines import AbstractEngine, Setup, engine_for
+from hebbax.meta.engines import Setup
 from hebbax.meta.methods import AbstractMethod
 from hebbax.meta.objectives import Objective
+from hebbax.meta.run import Result, Run, at_stage
 from hebbax.meta.run_directory import RunDirectory
-from hebbax.meta.validation import Best, Validator
-from hebbax.rule_file import check_writable, known, save_rule
+from hebbax.meta.workers import Workers
+from hebbax.rule_file import check_writable, known
 from hebbax.rules import AbstractRule
-from hebbax.scale.sharding import Layout, gather, is_first_process
+from hebbax.scale.sharding import Layout, is_first_process
 from hebbax.tasks import AbstractFamily
-
-DIVERGED = 10
-"""So many meta-steps in a row that are not finite are no accident any more."""
-
-
-@runtime_checkable
-class Workers(Protocol):
-    """What `meta_train(workers=...)` asks of those who compute in its place."""
-
-    def engine(self, setup: Setup) -> AbstractEngine[Any]:
-        """Return the engine that carries out a setup's meta-steps."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """Return what of their settings decides results, as JSON has it."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What `meta_train` found.
-
-    **Fields:**
-
-    - `theta`: the meta-parameters with the lowest validation loss, of any run at any checkpoint.
-    - `thetas`: those of all runs after the last step, with a leading axis.
-    - `loss`, `run`, `step`: the validation loss of `theta`, and which run had it when.
-    - `history`: the logged lines, as in `metrics.jsonl`.
-    - `compile_seconds`, `seconds`: time to compile, and to run.
-    """
-
-    theta: PyTree
-    thetas: PyTree
-    loss: float
-    run: int
-    step: int
-    history: tuple[dict[str, Any], ...]
-    compile_seconds: float
-    seconds: float
 
 
 def meta_train(
@@ -77,7 +31,7 @@ def meta_train(
     objective: Objective | Curriculum,
     method: AbstractMethod,
     *,
-    hidden: Sequence[int] = (),
+    hidden: Sequence[int] | Architectures = (),
     steps: int,
     key: PRNGKeyArray,
     directory: str | Path | None = None,
@@ -104,7 +58,8 @@ def meta_train(
     - `family`: a task family, or several, all of which are sampled at every meta-step.
     - `objective`: what a lifetime was worth, see `hebbax.objectives`; or a `Curriculum` of it.
     - `method`: how θ is changed, see `hebbax.methods`.
-    - `hidden`: units of the hidden layers of the networks that are trained.
+    - `hidden`: units of the hidden layers of the networks that are trained; or `Architectures`,
+      of which `workers` draw one for every lifetime. Validation uses its middle one then.
     - `steps`: meta-steps. A run that is over goes on if it is called again with more; it ends as
       if it had been called with so many at once where its first end was a checkpoint's turn.
     - `key`: decides every random number, together with the other arguments.
@@ -156,6 +111,19 @@ def meta_train(
             f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
             f"got {method!r}."
         )
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ValueError(
+                f"callbacks must hold objects with start, log and close (hebbax.Callback); "
+                f"got {callback!r}."
+            )
+    architectures = hidden if isinstance(hidden, Architectures) else None
+    if architectures is not None and workers is None:
+        raise ValueError(
+            "hidden=Architectures(...) needs workers, such as workers=hebbax.scale.ray.Ray(...), "
+            "each of which has networks of a size of its own."
+        )
+    units = tuple(hidden) if not isinstance(hidden, Architectures) else hidden.middle
     if directory is not None and known(rule):
         check_writable(rule, card)
 
@@ -165,9 +133,11 @@ def meta_train(
         layout = Layout.over_devices(runs, method.inner(tasks))
     synchronized = isinstance(objective, Curriculum) and objective.synchronize
     setup = Setup(
-        rule, families, _at(objective, 0), method, tuple(hidden), tasks, runs, k_train,
-        apart=synchronized, layout=layout,
+        rule, families, at_stage(objective, 0), method, units, tasks, runs, k_train,
+        apart=synchronized, layout=layout, architectures=architectures,
     )  # fmt: skip
+    if workers is not None:
+        workers.check(setup)
     with contextlib.ExitStack() as stack:
         run_directory = None
         if directory is not None:
@@ -177,7 +147,7 @@ def meta_train(
                 objective,
                 theta,
                 method={"name": type(method).__name__, "fingerprint": method.fingerprint()},
-                hidden=list(hidden),
+                hidden=list(units) if architectures is None else architectures.settings(),
                 key=jax.random.key_data(key).tolist(),
                 runs=runs,
                 tasks=tasks,
@@ -188,7 +158,7 @@ def meta_train(
             )
             run_directory = RunDirectory(directory, config, card, writes=is_first_process())
             stack.callback(run_directory.close)
-        run = _Run(
+        run = Run(
             setup=setup,
             objective=objective,
             workers=workers,
@@ -201,234 +171,8 @@ def meta_train(
         )
         stack.callback(run.close)
         listeners = tuple(callbacks) if is_first_process() else ()
-        with _listening(listeners, run.step):
+        with _listening(listeners, run.step, run.history):
             return run.go(steps, log_every, checkpoint_every, listeners, progress)
-
-
-class _Run:
-    """The run that `meta_train` makes or goes on with: where it is, and how it moves."""
-
-    def __init__(
-        self,
-        setup: Setup,
-        objective: Objective | Curriculum,
-        workers: Workers | None,
-        thetas: PyTree,
-        k_init: PRNGKeyArray,
-        k_validation: PRNGKeyArray,
-        validation: int,
-        folder: RunDirectory | None,
-        card: dict[str, Any],
-    ):
-        self.setup, self.objective, self.workers = setup, objective, workers
-        self.k_validation, self.validation = k_validation, validation
-        self.folder, self.card = folder, card
-        self.compile_seconds = 0.0
-        self.step, self.stage = 0, 0
-        self.history: list[dict[str, Any]] = []
-        self.best = Best(jax.tree.map(lambda a: a[0], thetas))
-        self.engine = self._engine(setup)
-        self.validator: Validator | None = None
-        self.state = self.engine.start(thetas, jax.random.fold_in(k_init, 1))
-        if folder is not None:
-            self._resume(folder)
-        self.good, self.good_step = self.state, self.step
-        self.judged = [math.inf] * setup.runs
-        for line in self.history:
-            self.judged = line.get("validation_loss", self.judged)
-
-    def _engine(self, setup: Setup) -> AbstractEngine[Any]:
-        return engine_for(setup) if self.workers is None else self.workers.engine(setup)
-
-    def close(self) -> None:
-        """Give back what the engine holds."""
-        self.engine.close()
-
-    def _resume(self, folder: RunDirectory) -> None:
-        def restore(arrays: dict[str, np.ndarray]) -> tuple[Any, PyTree]:
-            parts: dict[str, dict[str, np.ndarray]] = {"state": {}, "best": {}}
-            for name, array in arrays.items():
-                part, _, rest = name.partition("/")
-                parts.setdefault(part, {})[rest] = array
-            best = from_arrays(jax.eval_shape(lambda: self.best.theta), parts["best"])
-            return self.engine.from_arrays(parts["state"], like=self.state), best
-
-        found = checkpoint.load(folder.path, restore)
-        if found is not None:
-            self.step, (self.state, theta), about = found
-            self.history, self.stage = about["history"], about["stage"]
-            self.best = Best(theta, **about["best"])
-        if folder.writes:
-            folder.restart_log(self.history)
-
-    def keep(self) -> None:
-        """Write a checkpoint, and the best rule so far."""
-        if self.folder is None:
-            return
-        best = {name: getattr(self.best, name) for name in ("loss", "run", "step")}
-        state = self.engine.to_arrays(self.state)
-        if not self.folder.writes:
-            return
-        arrays = {f"state/{name}": array for name, array in state.items()}
-        arrays |= {f"best/{name}": array for name, array in to_arrays(self.best.theta).items()}
-        about = {"history": self.history, "stage": self.stage, "best": best}
-        try:
-            checkpoint.save(self.folder.path, self.step, arrays, about)
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"the checkpoint of step {self.step} cannot be written ({error.strerror}); those "
-                f"before it are whole: mend that, and the same call goes on from the last",
-                str(self.folder.path),
-            ) from error
-        if known(self.setup.rule) and math.isfinite(self.best.loss):
-            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
-            file = self.folder.path / "rule.safetensors"
-            save_rule(file, self.setup.rule, self.best.theta, card)
-
-    def go(
-        self,
-        steps: int,
-        log_every: int,
-        checkpoint_every: int,
-        callbacks: Sequence[Callback],
-        progress: bool,
-    ) -> Result:
-        """Take meta-steps until there have been `steps` of them."""
-        begin = time.perf_counter()
-        try:
-            with Progress("meta-training", steps, self.step, shown=progress) as bar:
-                while self.step < steps:
-                    self._enter_stage()
-                    reached = self._turn(steps, log_every, checkpoint_every)
-                    lap = time.perf_counter()
-                    state, metrics = self.engine.advance(self.state, self.step, reached - self.step)
-                    line = self._line(reached, metrics, time.perf_counter() - lap)
-                    end = isinstance(self.objective, Curriculum) and (
-                        reached == self.objective.end(self.stage)
-                    )
-                    turn = end or reached % checkpoint_every == 0 or reached == steps
-                    best, judged, good = self.best, self.judged, self.good
-                    if turn:
-                        state, best, judged = self._judge(state, reached, line, synchronize=end)
-                        good = state
-                    # All at once, so that an interrupt finds the run before or after, not between.
-                    self.state, self.step, self.best, self.judged, self.history, self.good = (
-                        state, reached, best, judged, [*self.history, line], good,
-                    )  # fmt: skip
-                    if self.folder is not None and self.folder.writes:
-                        self.folder.log(line)
-                    for callback in callbacks:
-                        callback.log(line)
-                    if turn:
-                        self.good_step = reached
-                        self.keep()
-                    bar.update(reached, _headline(metrics))
-        except KeyboardInterrupt:
-            self.keep()
-            raise
-        return Result(
-            theta=self.best.theta,
-            thetas=jax.tree.map(jnp.asarray, gather(self.engine.thetas(self.state))),
-            loss=self.best.loss,
-            run=self.best.run,
-            step=self.best.step,
-            history=tuple(self.history),
-            compile_seconds=self.compile_seconds,
-            seconds=time.perf_counter() - begin - self.compile_seconds,
-        )
-
-    def _enter_stage(self) -> None:
-        """Compile for the stage that this step belongs to, and judge the best θ by its measure."""
-        stage = self.objective.stage(self.step) if isinstance(self.objective, Curriculum) else 0
-        if self.validator is not None and stage == self.stage:
-            return
-        begin = time.perf_counter()
-        setup = dataclasses.replace(self.setup, objective=_at(self.objective, stage))
-        if setup.objective != self.engine.setup.objective:
-            self.engine.close()
-            self.engine = self._engine(setup)
-        self.engine.compile(self.state)
-        self.validator = Validator(setup, self.k_validation, self.validation)
-        self.validator.compile(self.engine.thetas(self.state))
-        if stage != self.stage and math.isfinite(self.best.loss):
-            loss = self.validator.of(self.best.theta, self.setup.runs)
-            self.best = dataclasses.replace(self.best, loss=loss)
-        self.stage = stage
-        self.compile_seconds += time.perf_counter() - begin
-
-    def _turn(self, steps: int, log_every: int, checkpoint_every: int) -> int:
-        """Return the next step at which something is to be done."""
-        turns = [
-            steps,
-            self.step + log_every - self.step % log_every,
-            self.step + checkpoint_every - self.step % checkpoint_every,
-        ]
-        if isinstance(self.objective, Curriculum):
-            end = self.objective.end(self.stage)
-            turns += [] if end is None else [end]
-        return min(turns)
-
-    def _line(self, reached: int, metrics: dict[str, Any], seconds: float) -> dict[str, Any]:
-        rate = (reached - self.step) / seconds
-        return {
-            "step": reached,
-            **metrics,
-            "step_seconds": round(1 / rate, 6),
-            "meta_steps_per_s": round(rate, 2),
-            "inner_updates_per_s": round(rate * self.engine.updates_per_step(), 1),
-        }
-
-    def _judge(
-        self, state: Any, reached: int, line: dict[str, Any], synchronize: bool
-    ) -> tuple[Any, Best, list[float]]:
-        """Validate, send back what diverged, and at a stage's end copy the best run."""
-        assert self.validator is not None
-        losses = self.validator(self.engine.thetas(state))
-        line["validation_loss"] = losses.tolist()
-        best = self.best.after(self.engine.thetas(state), losses, reached)
-        length, since = self.engine.streaks(state)
-        patience = min(DIVERGED, reached - self.good_step)
-        lost = [
-            length[run] >= patience
-            or (math.isfinite(self.judged[run] or math.nan) and not math.isfinite(losses[run]))
-            for run in range(self.setup.runs)
-        ]
-        judged = [
-            before if gone else float(now)
-            for before, now, gone in zip(self.judged, losses, lost, strict=True)
-        ]
-        if any(lost):
-            state = self.engine.replace_runs(
-                state, self.good, [run if gone else None for run, gone in enumerate(lost)]
-            )
-            line["diverged"] = [
-                self._divergence(run, int(since[run]) if length[run] else reached - 1)
-                for run, gone in enumerate(lost)
-                if gone
-            ]
-        if synchronize and self.setup.apart:
-            finite = np.where(np.isfinite(judged), judged, np.inf)
-            chosen = int(np.argmin(finite))
-            line["synchronized_on"] = chosen
-            state = self.engine.replace_runs(state, state, [chosen] * self.setup.runs)
-            judged = [judged[chosen]] * self.setup.runs
-        return state, best, judged
-
-    def _divergence(self, run: int, step: int) -> dict[str, Any]:
-        key = self.setup.step_key(self.setup.key, step)
-        key = jax.random.key_data(key[run] if self.setup.apart else key).tolist()
-        warnings.warn(
-            f"run {run + 1} of {self.setup.runs} diverged at step {step} (key {key}) and goes back "
-            f"to where it was at step {self.good_step}.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return {"run": run, "step": step, "key": key, "back_to": self.good_step}
-
-
-def _at(objective: Objective | Curriculum, stage: int) -> Any:
-    return objective.at(stage) if isinstance(objective, Curriculum) else objective
 
 
 def _check_counts(counts: dict[str, int]) -> None:
@@ -453,23 +197,11 @@ def _initial_thetas(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, runs: 
 
 
 @contextlib.contextmanager
-def _listening(callbacks: Sequence[Callback], step: int) -> Iterator[None]:
+def _listening(
+    callbacks: Sequence[Callback], step: int, history: Sequence[dict[str, Any]]
+) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for callback in callbacks:
-            callback.start(step)
             stack.callback(callback.close)
+            callback.start(step, tuple(history))
         yield
-
-
-def _headline(metrics: dict[str, Any]) -> str:
-    best = min(range(len(metrics["loss"])), key=lambda run: _or_infinity(metrics["loss"][run]))
-    return " ".join(
-        f"{name} {metrics[name][best]:.3f}" for name in ("loss", "accuracy") if name in metrics
-    )
-
-
-def _or_infinity(value: float) -> float:
-    return value if math.isfinite(value) else math.inf
-
-
-__all__ = ["CheckpointError", "Result", "Workers", "meta_train"]

@@ -91,18 +91,34 @@ def _unroll(
 def _scan_segments(
     body: Callable[[Any, Any], tuple[Any, Any]], net: Any, batches: Any, steps: int
 ) -> tuple[Any, Any]:
-    """Scan over segments of √steps updates, each rematerialised as a whole, then over the rest."""
-    length = math.isqrt(steps)
-    whole = steps // length * length
+    """Scan over segments of about √steps updates, each rematerialised as a whole."""
+    length = segment_length(steps)
+    whole = steps // length
 
-    @jax.checkpoint
-    def segment(net: Any, batches: Any) -> tuple[Any, Any]:
-        return jax.lax.scan(body, net, batches)
+    def segment(length: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+        def learn(net: Any, first: Any) -> tuple[Any, Any]:
+            # Cut out here, for a slice of all whole segments would be a copy of the data.
+            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, length), batches)
+            return jax.lax.scan(body, net, part)
 
-    first = jax.tree.map(lambda a: a[:whole].reshape(-1, length, *a.shape[1:]), batches)
-    net, predictions = jax.lax.scan(segment, net, first)
-    predictions = jax.tree.map(lambda a: a.reshape(whole, *a.shape[2:]), predictions)
-    if whole == steps:
+        return learn
+
+    learn = jax.checkpoint(segment(length), prevent_cse=False)
+    net, predictions = jax.lax.scan(learn, net, length * jnp.arange(whole))
+    predictions = jax.tree.map(lambda a: a.reshape(whole * length, *a.shape[2:]), predictions)
+    rest = steps - whole * length
+    if not rest:
         return net, predictions
-    net, last = segment(net, jax.tree.map(lambda a: a[whole:], batches))
+    net, last = jax.checkpoint(segment(rest))(net, whole * length)
     return net, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), predictions, last)
+
+
+def segment_length(steps: int) -> int:
+    """Return the updates of a segment: near √steps, and a divisor of `steps` if one is near.
+
+    Segments and updates of one that are kept, steps / length + length, are at most a quarter more
+    than the least possible. What a divisor spares is to compile a shorter last segment.
+    """
+    root = math.isqrt(steps)
+    near = [n for n in range(1, steps + 1) if steps % n == 0 and n + steps // n <= 2.5 * root]
+    return min(near, key=lambda n: n + steps // n, default=root)

@@ -63,6 +63,11 @@ class Validator:
         """Compile for the θ of all runs."""
         self._losses = self._losses.lower(self._families, thetas, self._key).compile()
 
+    @property
+    def program(self) -> Any:
+        """What `compile` has made, for questions about its memory."""
+        return self._losses
+
     def __call__(self, thetas: PyTree) -> np.ndarray:
         """Return the losses `[runs]` of θ of all runs."""
         return np.asarray(self._losses(self._families, thetas, self._key))

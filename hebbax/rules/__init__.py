@@ -4,4 +4,6 @@ from hebbax.rules._rule import AbstractRule as AbstractRule
 from hebbax.rules.backprop import Backprop as Backprop
 from hebbax.rules.blur import Blur as Blur
 from hebbax.rules.hebbian import Hebbian as Hebbian
+from hebbax.rules.meta_rnn import MetaRnn as MetaRnn
 from hebbax.rules.unsupervised import UnsupervisedRule as UnsupervisedRule
+from hebbax.rules.vsml import Vsml as Vsml

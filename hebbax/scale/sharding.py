@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
@@ -95,7 +96,7 @@ class Layout:
 
 def _from_every_process(array: Any, sharding: NamedSharding) -> Any:
     """Join what every process has whole of its own into one array."""
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         bits = _from_every_process(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(array))
     whole = np.asarray(array)
@@ -118,7 +119,6 @@ def _over_processes(runs: int, inner: int, devices: int) -> tuple[int, int]:
 
 def gather(tree: PyTree) -> PyTree:
     """Return arrays that this process can read, wherever their parts lie."""
-
 
     def whole(array: Any) -> Any:
         sharding = getattr(array, "sharding", None)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -51,10 +52,40 @@ def test_json_is_pure_and_the_folder_is_named_after_the_recipe(hebbax, tmp_path)
     assert "meta-parameters" in outcome.err
 
 
+def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
+    outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run")
+    assert outcome.status == 0
+    assert "29 meta-parameters θ, synapses φ: " in outcome.out
+    assert re.search(r"peak memory +\d+\.\d kB.*, of \d", outcome.out)
+    assert re.search(r"compiling +\d", outcome.out)
+    assert re.search(r"each meta-step +\d.* with 2 updates in a lifetime", outcome.out)
+    assert "; 2 validations of " in outcome.out
+    assert "4 meta-steps left: about " in outcome.out
+    command = outcome.out.splitlines()[-1].partition("begin with: hebbax ")[2]
+    assert "--dry-run" not in command
+    assert not list(tmp_path.iterdir())
+
+    again = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run", "--json")
+    assert again.json["theta"] == 29
+    assert again.json["peak_memory"] > 1000
+    assert again.json["seconds"] > again.json["compile_seconds"] > 0
+    assert again.json["stages"][0]["last"] == 4
+    assert not list(tmp_path.iterdir())
+
+    assert hebbax(*shlex.split(command)).status == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    complete = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run")
+    assert "is complete" in complete.out
+    assert "0 meta-steps left" in complete.out
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+
+
 def test_another_run_is_not_gone_on_with(hebbax, refused):
     assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
     line = refused("train", "blur/toy", *SHORT, "--out", "run", "--learning-rate", 0.5)
     assert "--learning-rate is 0.5, but the run in run has 0.01" in line
+    line = refused("train", "blur/toy", *SHORT, "--out", "run", "--clip", 2, "--dry-run")
+    assert "--clip is 2.0, but the run in run has 1.0" in line
     line = refused("train", "blur/mnist", "--out", "run")
     assert "--out run holds a run of blur/toy, not of blur/mnist" in line
 

@@ -30,7 +30,14 @@ def by_cma(seed, start, std, steps, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"CMA_diagonal": True}, {"bounds": [-1, 1]}, {"CMA_elitist": True}]
+    "options",
+    [
+        {},
+        {"CMA_diagonal": True},
+        {"CMA_diagonal": 15},  # full from then on, with a sampler that `cma` makes anew
+        {"bounds": [-1, 1]},
+        {"CMA_elitist": True},
+    ],
 )
 def test_reproduces_cma_called_directly(options):
     start = np.linspace(-1, 0.9, 7)

@@ -25,6 +25,7 @@ from tiny import (
 )
 
 import hebbax as hx
+from hebbax.meta import run as run_module
 from hebbax.meta import trainer
 from hebbax.meta.checkpoint import CheckpointError
 from hebbax.meta.engines import CompiledEngine, SearchEngine, Setup
@@ -64,7 +65,7 @@ def interrupt(monkeypatch):
 
     def run(at, directory, **changes):
         with monkeypatch.context() as patch:
-            patch.setattr(trainer, "Progress", type("At", (Interrupter,), {"at": at}))
+            patch.setattr(run_module, "Progress", type("At", (Interrupter,), {"at": at}))
             with pytest.raises(KeyboardInterrupt):
                 train(directory, **changes)
 

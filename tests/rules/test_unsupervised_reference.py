@@ -12,7 +12,13 @@ import pytest
 from hebbax import UnsupervisedRule, unroll
 from hebbax.ridge import few_shot_ridge
 from hebbax.rules.unsupervised import Layer, Network, hidden, planes, readouts
-from hebbax.rules.unsupervised.parameters import PLANES
+from hebbax.rules.unsupervised.parameters import (
+    CROSS_READOUTS,
+    LOWER_READOUTS,
+    PLANES,
+    PSD_READOUT,
+    UPPER_READOUTS,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))
@@ -80,19 +86,14 @@ def make_network(case, prefix, dtype):
 def checker(case, dtype):
     tolerance = TOLERANCE[dtype]
 
-    def close(found, name, arrange=lambda a: a):
-        expected = arrange(case[name])
+    def close(found, name):
+        expected = case[name]
         assert found.dtype == dtype
         assert found.shape == expected.shape, name
         bound = tolerance * np.abs(expected).max()
         np.testing.assert_allclose(found, expected, atol=bound, rtol=0, err_msg=name)
 
     return close
-
-
-def transposed(array):
-    """Put units before examples."""
-    return np.swapaxes(array, 0, 1)
 
 
 def check_network(close, net, prefix):
@@ -136,29 +137,26 @@ def test_first_update(path, dtype):
         x = jnp.asarray(case["x/step1"], dtype)
         activity, found, inputs, projections, all_planes, changes = trace(rule, theta, net, x)
         for index, layer in enumerate(activity):
-            close(layer.x, f"fwd/x{index}", transposed)
+            close(layer.x, f"fwd/x{index}")
             if index > 0:
-                close(layer.z, f"fwd/z{index}", transposed)
+                close(layer.z, f"fwd/z{index}")
         for index, (signal, (stats, read)) in enumerate(zip(found, inputs, strict=True)):
-            close(signal.d, f"back/d{index}", transposed)
+            close(signal.d, f"back/d{index}")
             close(stats, f"back/w_stats_raw{index}")
-            close(read, f"back/h_in{index}", transposed)
-            close(signal.h, f"back/h{index}", transposed)
+            close(read, f"back/h_in{index}")
+            close(signal.h, f"back/h{index}")
             if index > 0:
-                close(signal.delta, f"back/delta{index}", transposed)
+                close(signal.delta, f"back/delta{index}")
         for index, (of_layer, change) in enumerate(zip(all_planes, changes, strict=True), start=1):
             prefix = f"upd/l{index}"
-            lower, upper = projections[index - 1 : index + 1]
-            for name in ("lowrr_zero", "lowrr_rbf", "lowrr_first"):
-                low_rank = readouts.low_rank(lower.lower[name], upper.upper[name])
-                close(low_rank, f"{prefix}/lowrr/{name}")
-            for of_unit, names in (
-                (lower, ("lin_lower_symm", "sqr_lower_symm")),
-                (upper, ("lin_upper_symm", "sqr_upper_symm")),
+            lower, upper = projections[index - 1]
+            for left, right, names in (
+                (lower.cross, upper.cross, CROSS_READOUTS),
+                (lower.left, lower.right, LOWER_READOUTS),
+                (upper.left, upper.right, UPPER_READOUTS),
+                (upper.psd, upper.psd, (PSD_READOUT,)),
             ):
-                for name in names:
-                    # The order of the two projections: lower by upper.
-                    low_rank = readouts.low_rank(of_unit.lower[name], of_unit.upper[name])
+                for name, low_rank in zip(names, readouts.low_rank(left, right), strict=True):
                     close(low_rank, f"{prefix}/lowrr/{name}")
             assert of_layer.keys() == {str(name) for name in case["plane_order"]}
             for name, plane in of_layer.items():

@@ -104,6 +104,11 @@ class AbstractEngine(ABC, Generic[State]):
     def compile(self, state: State) -> None:
         """Compile what `advance` needs, so that its time can be told apart."""
 
+    @property
+    def program(self) -> Any:
+        """What `compile` has made for this process, None if it makes nothing here."""
+        return None
+
     @abstractmethod
     def advance(self, state: State, first: int, count: int) -> tuple[State, Metrics]:
         """Take `count` meta-steps, of which `first` is the index of the first.

@@ -46,7 +46,8 @@ class SearchEngine(AbstractEngine[SearchRuns]):
         example = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), skeleton)
         flat, self._unravel = ravel_pytree(example)
         self._numbers, self._dtype = flat.size, flat.dtype
-        self._evaluate: Any = jax.jit(self._losses)
+        self._evaluate: Any = self._on_devices
+        self._programs: dict[int, Any] = {}
 
     def start(self, thetas: PyTree, key: PRNGKeyArray) -> SearchRuns:
         """Return the state before the first meta-step."""
@@ -61,8 +62,20 @@ class SearchEngine(AbstractEngine[SearchRuns]):
         """Compile the evaluation of a population."""
         members = max(Search.restore(held).population for held in state.searches)
         population = jnp.zeros((self.setup.runs, members, self._numbers), self._dtype)
-        # Not `lower`, for a restart has a larger population and is compiled for when it comes.
         jax.block_until_ready(self._evaluate(self._families, self._key, 0, population))
+
+    @property
+    def program(self) -> Any:
+        """What evaluates the largest population so far, for questions about its memory."""
+        return self._programs[max(self._programs)]
+
+    def _on_devices(self, families: Any, key: PRNGKeyArray, step: Any, population: Any) -> Any:
+        # A restart has a larger population and is compiled for when it comes.
+        members = population.shape[1]
+        if members not in self._programs:
+            lowered = jax.jit(self._losses).lower(families, key, step, population)
+            self._programs[members] = lowered.compile()
+        return self._programs[members](families, key, step, population)
 
     def advance(self, state: SearchRuns, first: int, count: int) -> tuple[SearchRuns, Metrics]:
         """Take `count` meta-steps."""

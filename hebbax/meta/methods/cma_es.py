@@ -159,7 +159,9 @@ class Search:
     def state(self) -> dict[str, np.ndarray]:
         """Return all that the search is, as arrays; `restore` is its inverse."""
         held = (self.strategy, self._random, self.start, self.seed, self.left)
-        return {"cma": np.frombuffer(pickle.dumps(held), np.uint8)}
+        file = io.BytesIO()
+        _Pickler(file).dump(held)
+        return {"cma": np.frombuffer(file.getvalue(), np.uint8)}
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray]) -> "Search":
@@ -191,6 +193,13 @@ def _randn(*shape: int) -> np.ndarray:
     return np.random.randn(*shape)  # noqa: NPY002
 
 
+class _Pickler(pickle.Pickler):
+    """Writes NumPy's own `randn`, which `cma` takes when it leaves a diagonal, as ours."""
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return "randn" if obj is np.random.randn else None
+
+
 class _Unpickler(pickle.Unpickler):
     """Builds objects of `cma` and NumPy's arrays only, so that a checkpoint cannot run programs."""
 
@@ -211,6 +220,11 @@ class _Unpickler(pickle.Unpickler):
     }
 
     _FUNCTIONS: ClassVar = ("_pass", "is_feasible")
+
+    def persistent_load(self, pid: Any) -> Any:
+        if pid != "randn":
+            raise pickle.UnpicklingError(f"{pid!r} does not belong there")
+        return _randn
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if (module_name, global_name) in self._ALLOWED:

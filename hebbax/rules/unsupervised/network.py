@@ -1,7 +1,6 @@
 """The network state φ of the unsupervised rule, and the base model's forward pass.
 
-Inside the rule, layers are `[units, batch]` and signals `[units, batch, channels]`: products with
-weights, readouts and convolutions are then plain matrix products with nothing to rearrange.
+Layers are `[batch, units]`.
 """
 
 import itertools
@@ -47,13 +46,13 @@ class Network(eqx.Module):
 
 
 class Activity(NamedTuple):
-    """Pre-activations `z` and activations `x` of a layer, `[units, batch]`.
+    """Pre-activations `z` and activations `x` of a layer, `[batch, units]`.
 
     Of the input layer both are the input.
     """
 
-    z: Float[Array, "units batch"]
-    x: Float[Array, "units batch"]
+    z: Float[Array, "batch units"]
+    x: Float[Array, "batch units"]
 
 
 def draw_network(key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
@@ -84,11 +83,11 @@ def run_forward(
     layer too, so no column's size matters, and features depend on the batch that they are
     computed in.
     """
-    activity = [Activity(x.T, x.T)]
+    activity = [Activity(x, x)]
     for layer in net.layers:
-        a = layer.weight.T @ activity[-1].x
-        a = a - jnp.mean(a, axis=1, keepdims=True)
-        variance = jnp.mean(a**2, axis=1, keepdims=True)
-        z = a * jax.lax.rsqrt(variance + _EPSILON) + layer.bias[:, None]
+        a = activity[-1].x @ layer.weight
+        a = a - jnp.mean(a, axis=0, keepdims=True)
+        variance = jnp.mean(a**2, axis=0, keepdims=True)
+        z = a * jax.lax.rsqrt(variance + _EPSILON) + layer.bias[None]
         activity.append(Activity(z, activation(z)))
     return activity

@@ -1,5 +1,6 @@
 """`UnsupervisedRule`: the learned unsupervised update (Metz et al., ICLR 2019)."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hebbax._errors import check_choice
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
-from hebbax.rules.unsupervised import convolutions, hidden, planes, readouts, signals
+from hebbax.rules.unsupervised import hidden, planes, readouts, signals
 from hebbax.rules.unsupervised.network import (
     Activity,
     Layer,
@@ -36,14 +37,14 @@ class Signals(NamedTuple):
 
     **Fields:**
 
-    - `d` `[units, batch, signal]`: the error signal from above.
-    - `h` `[units, batch, hidden]`: the hidden states.
-    - `delta` `[units, batch, signal]`: the error signal that is sent on; None for the input.
+    - `d` `[batch, units, signal]`: the error signal from above.
+    - `h` `[batch, units, hidden]`: the hidden states.
+    - `delta` `[batch, units, signal]`: the error signal that is sent on; None for the input.
     """
 
-    d: Float[Array, "units batch signal"]
-    h: Float[Array, "units batch hidden"]
-    delta: Float[Array, "units batch signal"] | None
+    d: Float[Array, "batch units signal"]
+    h: Float[Array, "batch units hidden"]
+    delta: Float[Array, "batch units signal"] | None
 
 
 class Change(NamedTuple):
@@ -155,8 +156,8 @@ class UnsupervisedRule(AbstractRule):
         self._check_batch(net, x)
         # Of what lies between, a gradient keeps the results of the convolutions and computes the
         # rest again, which is a small part of the time and a large part of the memory.
-        policy = jax.checkpoint_policies.save_only_these_names(convolutions.KEPT)
-        return jax.checkpoint(self._update, policy=policy)(theta, net, x)
+        policy = jax.checkpoint_policies.save_only_these_names(hidden.KEPT)
+        return jax.checkpoint(self._update, policy=policy, prevent_cse=False)(theta, net, x)
 
     def _update(
         self, theta: Parameters, net: Network, x: Float[Array, "batch in"]
@@ -172,7 +173,7 @@ class UnsupervisedRule(AbstractRule):
             )
             for layer, change in zip(net.layers, changes, strict=True)
         )
-        return Network(layers), activity[-1].x.T
+        return Network(layers), activity[-1].x
 
     def predict(
         self, theta: Parameters, net: Network, x: Float[Array, "batch in"]
@@ -182,10 +183,10 @@ class UnsupervisedRule(AbstractRule):
         They depend on the batch, whose statistics normalise them.
         """
         self._check_batch(net, x)
-        return self.forward(net, x)[-1].x.T
+        return self.forward(net, x)[-1].x
 
     def forward(self, net: Network, x: Float[Array, "batch in"]) -> list[Activity]:
-        """Return the activity of every layer, `[units, batch]`, the input first."""
+        """Return the activity of every layer, `[batch, units]`, the input first."""
         if callable(self.activation):
             return run_forward(net, x, self.activation)
         function = (
@@ -214,15 +215,15 @@ class UnsupervisedRule(AbstractRule):
         self,
         theta: Parameters,
         activity: Activity,
-        d: Float[Array, "units batch signal"],
+        d: Float[Array, "batch units signal"],
         below: Layer | None,
         above: Layer | None,
-    ) -> Float[Array, "units batch inputs"]:
+    ) -> Float[Array, "batch units inputs"]:
         """Return what the small networks of a layer read; the input layer has no bias."""
         stats = hidden.weight_statistics(
             None if below is None else below.weight, None if above is None else above.weight
         )
-        bias = jnp.zeros_like(d[:, 0, 0]) if below is None else below.bias
+        bias = jnp.zeros_like(d[0, :, 0]) if below is None else below.bias
         return hidden.unit_inputs(theta.h, activity, d, stats, bias)
 
     def changes(
@@ -242,24 +243,34 @@ class UnsupervisedRule(AbstractRule):
             changes.append(Change(weight, planes.change_biases(theta.bias, signal.h)))
         return changes
 
-    def projections(self, theta: Parameters, found: list[Signals]) -> list[readouts.Projections]:
-        """Return the low-rank projections of the hidden states of every layer."""
+    def projections(
+        self, theta: Parameters, found: list[Signals]
+    ) -> list[tuple[readouts.LowerProjections, readouts.UpperProjections]]:
+        """Return the projections of the hidden states below and above every layer's weights."""
         top = len(found) - 1
-        return [
+        of_layers = [
             readouts.project(theta.readout, s.h, is_upper=index > 0, is_lower=index < top)
             for index, s in enumerate(found)
         ]
+        pairs = []
+        for (_, lower), (upper, _) in itertools.pairwise(of_layers):
+            assert lower is not None
+            assert upper is not None
+            pairs.append((lower, upper))
+        return pairs
 
     def weight_planes(
-        self, net: Network, activity: list[Activity], projections: list[readouts.Projections]
+        self,
+        net: Network,
+        activity: list[Activity],
+        projections: list[tuple[readouts.LowerProjections, readouts.UpperProjections]],
     ) -> list[dict[str, Float[Array, "lower upper"]]]:
         """Return the weight-update planes of every layer by name."""
-        centred = [planes.correlated(a.x) for a in activity]
+        centred = [planes.standardized(a.x) for a in activity]
         return [
             planes.weight_planes(
                 planes.columns(layer.weight),
-                projections[index],
-                projections[index + 1],
+                *projections[index],
                 centred[index],
                 centred[index + 1],
                 self.planes,

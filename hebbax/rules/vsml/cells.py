@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hebbax.rules.vsml import gates
+from hebbax.rules.vsml import lstm
 from hebbax.rules.vsml.meta_parameters import Head, SharedCell
-from hebbax.rules.vsml.network import Down, Grid, Layer, Up
+from hebbax.rules.vsml.network import Down, Feedback, Grid, Layer, Up
 
 CELLS = ("lstm", "vanilla", "multiplicative")
 REDUCTIONS = ("mean", "sum")
@@ -26,13 +26,15 @@ class Inputs(NamedTuple):
     - `down` `[channels, copies, out]`: the backward interaction, Σ_c s_bc of the layer above, or
       the error. It may hold the first channels only.
     - `fed` `[error and label, copies, out]`: what is fed as inputs of their own; None for zeros.
-    - `position` `[coordinates]`: each of a shape that broadcasts to `[copies, out, in]`.
+    - `up_place` `[0 or 1, in]`, `down_place` `[coordinates, out]`: coordinates (app. D), in the
+      order of the rows of `SharedCell.P`.
     """
 
     up: Up
     down: Down
-    fed: Down | None = None
-    position: tuple[Float[Array, "#copies #out #in"], ...] = ()
+    fed: Feedback | None = None
+    up_place: Float[Array, "place in"] | None = None
+    down_place: Float[Array, "places out"] | None = None
 
 
 def tick(kind: str, theta: SharedCell, layer: Layer, inputs: Inputs) -> Layer:
@@ -44,36 +46,56 @@ def tick(kind: str, theta: SharedCell, layer: Layer, inputs: Inputs) -> Layer:
 
     States of one copy serve all copies of the inputs.
     """
-    own = jnp.einsum("ij,inba->jnba", theta.W, layer.h)
-    up = jnp.einsum("ij,ina->jna", theta.C[: len(inputs.up)], inputs.up)[:, :, None, :]
-    rest = _rest(theta, inputs)
+    upward, up = _from_inputs(theta, inputs)
+    downward, down = _from_outputs(theta, inputs)
     if kind == "lstm":
-        z = own + up + rest
         assert layer.c is not None
-        c = jnp.broadcast_to(layer.c, (len(layer.c), *z.shape[1:]))
-        h, c = gates.lstm(z, c)
-        return Layer(h, c)
-    if kind == "vanilla":
-        return Layer(jnp.tanh(own + up + rest), None)
-    product = len(own) // 2
-    # VSML eq. 5
-    both = jnp.concatenate([own[:product] * up[:product], own[product:] + up[product:]])
-    return Layer(jnp.tanh(both + rest), None)
+        return Layer(*lstm.tick(theta.W, upward, downward, up, down, layer.h, layer.c))
+    own = jnp.einsum("ij,inba->jnba", theta.W, layer.h)
+    rest = jnp.einsum("ij,inb->jnb", downward, down)[:, :, :, None]
+    z = own + jnp.einsum("ij,ina->jna", upward, up)[:, :, None, :] + rest
+    if kind == "multiplicative":
+        # VSML eq. 5: a product takes the place of a sum.
+        interaction = jnp.einsum("ij,ina->jna", theta.C[: len(inputs.up)], inputs.up)
+        own, interaction = (a[: len(z) // 2] for a in (own, interaction[:, :, None, :]))
+        product = z[: len(z) // 2] - own - interaction + own * interaction
+        z = jnp.concatenate([product, z[len(z) // 2 :]])
+    return Layer(jnp.tanh(z), None)
 
 
-def _rest(theta: SharedCell, inputs: Inputs) -> Float[Array, "z copies #out #in"]:
-    """Sum what comes from the other side, from feedback and coordinates, and the bias."""
-    total = theta.b[:, None, None, None]
-    if len(inputs.down):
-        down = jnp.einsum("ij,inb->jnb", theta.U[: len(inputs.down)], inputs.down)
-        total = total + down[:, :, :, None]
+def _from_inputs(
+    theta: SharedCell, inputs: Inputs
+) -> tuple[Float[Array, "channels z"], Float[Array, "channels copies in"]]:
+    """Return the weights and values of what depends on a sub-RNN's input only, and of the bias."""
+    one = jnp.ones_like(inputs.up[:1])
+    weights, values = [theta.C[: len(inputs.up)], theta.b[None]], [inputs.up, one]
+    if inputs.up_place is not None:
+        assert theta.P is not None
+        weights.append(theta.P[:1])
+        values.append(jnp.broadcast_to(inputs.up_place[:, None], one.shape))
+    return jnp.concatenate(weights), jnp.concatenate(values)
+
+
+def _from_outputs(
+    theta: SharedCell, inputs: Inputs
+) -> tuple[Float[Array, "channels z"], Float[Array, "channels copies out"]]:
+    """Return the weights and values of what depends on a sub-RNN's output only."""
+    weights, values = [theta.U[: len(inputs.down)]], [inputs.down]
     if inputs.fed is not None:
         assert theta.E is not None
-        total = total + jnp.einsum("ij,inb->jnb", theta.E, inputs.fed)[:, :, :, None]
-    for index, coordinate in enumerate(inputs.position):
+        weights.append(theta.E)
+        values.append(inputs.fed)
+    if inputs.down_place is not None:
         assert theta.P is not None
-        total = total + theta.P[index][:, None, None, None] * coordinate[None]
-    return total
+        weights.append(theta.P[-len(inputs.down_place) :])
+        shape = (len(inputs.down_place), *inputs.down.shape[1:])
+        values.append(jnp.broadcast_to(inputs.down_place[:, None], shape))
+    weight, value = jnp.concatenate(weights), jnp.concatenate(values)
+    if len(value) == 1:
+        # The compiler works a product of one row with one value into the gates' loop, with all that
+        # the value is made from, and that loop then takes three times as long.
+        weight, value = (jnp.concatenate([a, jnp.zeros_like(a)]) for a in (weight, value))
+    return weight, value
 
 
 def send_up(head: Head | None, h: Grid, reduction: str) -> Float[Array, "m copies out"]:

@@ -58,15 +58,20 @@ def truncated(key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int) -> Float[A
 def draw_cell(
     key: PRNGKeyArray, *, states: int, messages: int, fed: int, coordinates: int, blocks: int
 ) -> SharedCell:
-    """Draw the weights of a cell with `blocks` pre-activations a unit and no heads; biases are 0."""
-    rows = {"W": states, "C": messages, "U": messages, "E": fed, "P": coordinates}
-    fan_in = sum(rows.values())
-    drawn = {
-        name: truncated(jax.random.fold_in(key, index), (count, blocks * states), fan_in)
-        for index, (name, count) in enumerate(rows.items())
-        if count
-    }
-    return SharedCell(**drawn, b=jnp.zeros(blocks * states))
+    """Draw the weights of a cell with `blocks` pre-activations a unit, no heads; biases are 0."""
+    fan_in = states + 2 * messages + fed + coordinates
+
+    def draw(index: int, rows: int) -> Float[Array, "rows z"]:
+        return truncated(jax.random.fold_in(key, index), (rows, blocks * states), fan_in)
+
+    return SharedCell(
+        W=draw(0, states),
+        C=draw(1, messages),
+        U=draw(2, messages),
+        b=jnp.zeros(blocks * states),
+        E=draw(3, fed) if fed else None,
+        P=draw(4, coordinates) if coordinates else None,
+    )
 
 
 def draw_head(key: PRNGKeyArray, states: int, messages: int, normalized: bool) -> Head:
@@ -89,13 +94,13 @@ def halved(theta: SharedCell, offset: float) -> SharedCell:
         jnp.repeat(jnp.asarray(block, theta.b.dtype), theta.W.shape[0])
         for block in ([0.5, 1.0, 0.5, 0.5], [-offset, 0.0, offset, 0.0])
     )
-    scaled = {
-        name: value if value is None else value * half[None]
-        for name, value in {n: getattr(theta, n) for n in "WCUEP"}.items()
-    }
     return SharedCell(
-        **scaled,
+        W=half[None] * theta.W,
+        C=half[None] * theta.C,
+        U=half[None] * theta.U,
         b=half * (theta.b + shift),
+        E=None if theta.E is None else half[None] * theta.E,
+        P=None if theta.P is None else half[None] * theta.P,
         forward_head=theta.forward_head,
         backward_head=theta.backward_head,
     )

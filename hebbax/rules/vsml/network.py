@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 Grid = Float[Array, "s copies out in"]
-Up = Float[Array, "m copies in"]
-Down = Float[Array, "m copies out"]
+Up = Float[Array, "up copies in"]
+# Of these, one copy may serve all.
+Down = Float[Array, "down _ out"]
+Feedback = Float[Array, "fed _ out"]
 
 
 class Layer(eqx.Module):
@@ -44,7 +46,7 @@ class Network(eqx.Module):
 
     layers: tuple[Layer, ...]
     downward: tuple[Float[Array, "m copies _"], ...] = ()
-    feedback: Float[Array, "fed copies out"] | None = None
+    feedback: Feedback | None = None
     time: Float[Array, ""] | None = None
 
     @property
@@ -98,12 +100,21 @@ def draw(
     )
 
 
-def averaged(net: Network, units: int | None = None) -> Network:
-    """Replace the first `units` of every state by their mean over the copies; None for all."""
+def averaged(net: Network, units: int) -> Network:
+    """Replace the first `units` of every state by their mean over the copies."""
 
     def mean(state: Grid) -> Grid:
         part = state[:units]
         part = jnp.broadcast_to(jnp.mean(part, axis=1, keepdims=True), part.shape)
-        return part if units is None else jnp.concatenate([part, state[units:]])
+        return jnp.concatenate([part, state[units:]])
 
-    return Network(jax.tree.map(mean, net.layers), net.downward, net.feedback, net.time)
+    layers = jax.tree.map(mean, net.layers)
+    return Network(layers, net.downward, net.feedback, net.time)
+
+
+def one_copy(net: Network) -> Network:
+    """Return the mean of all copies, states and messages, as a network of one copy."""
+    layers, downward, feedback = jax.tree.map(
+        lambda a: jnp.mean(a, axis=1, keepdims=True), (net.layers, net.downward, net.feedback)
+    )
+    return Network(layers, downward, feedback, net.time)

@@ -7,9 +7,10 @@ from jaxtyping import Array, Float
 
 from hebbax.rules.vsml import cells
 from hebbax.rules.vsml.meta_parameters import SharedCell
-from hebbax.rules.vsml.network import Down, Layer, Network, Up
+from hebbax.rules.vsml.network import Feedback, Layer, Network, Up
 
 COORDINATES = ("input", "output", "layer", "time")
+"""What a sub-RNN may be told of its place, in the order of the rows of `SharedCell.P`."""
 
 
 class Wiring(NamedTuple):
@@ -40,7 +41,7 @@ def forward(
     theta: SharedCell,
     net: Network,
     x: Float[Array, "copies in"],
-    feedback: Down | None,
+    feedback: Feedback | None,
 ) -> Upward:
     """Run `x` through all layers from below.
 
@@ -50,7 +51,7 @@ def forward(
     """
     message: Up = x[None]
     layers, downward, received = [], [], []
-    for index, layer in enumerate(net.layers):
+    for index in range(len(net.layers)):
         received.append(message)
         changed = _run(wiring, theta, net, index, message, net.downward, feedback)
         layers.append(changed)
@@ -61,7 +62,7 @@ def forward(
     return Upward(changed, tuple(received), message)
 
 
-def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Down) -> Network:
+def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Feedback) -> Network:
     """Run the error of the same datum through all layers from above.
 
     Forward messages are those of the forward pass; backward messages are read in this same pass.
@@ -85,8 +86,8 @@ def _run(
     net: Network,
     index: int,
     up: Up,
-    downward: tuple[Float[Array, "m #copies _"], ...],
-    feedback: Down | None,
+    downward: tuple[Float[Array, "_ _ _"], ...],
+    feedback: Feedback | None,
 ) -> Layer:
     """Tick a layer as often as the wiring says, always on the same messages."""
     layer = net.layers[index]
@@ -94,36 +95,40 @@ def _run(
     if index < len(net.layers) - 1:
         down = downward[index]
     elif feedback is None or wiring.error_as == "input":
-        down, fed = jnp.zeros((0, up.shape[1], layer.h.shape[2]), up.dtype), feedback
+        copies = 1 if feedback is None else feedback.shape[1]
+        down, fed = jnp.zeros((0, copies, layer.h.shape[2]), up.dtype), feedback
     else:
         down = feedback
-    position = tuple(_coordinate(name, net, index, up.dtype) for name in wiring.coordinates)
-    inputs = cells.Inputs(up, down, fed, position)
+    inputs = cells.Inputs(up, down, fed, *_places(wiring, net, index, up.dtype))
     for _ in range(wiring.ticks):
         layer = cells.tick(wiring.cell, theta, layer, inputs)
         if wiring.clip is not None:
-            clipped = [
-                state if state is None else jnp.clip(state, -wiring.clip, wiring.clip)
-                for state in (layer.h, layer.c)
-            ]
-            layer = Layer(*clipped)
+            limits = (-wiring.clip, wiring.clip)
+            c = None if layer.c is None else jnp.clip(layer.c, *limits)
+            layer = Layer(jnp.clip(layer.h, *limits), c)
     return layer
 
 
-def _coordinate(
-    name: str, net: Network, index: int, dtype: jnp.dtype
-) -> Float[Array, "1 #out #in"]:
-    """Return a coordinate of the sub-RNNs of a layer (VSML app. D).
+def _places(
+    wiring: Wiring, net: Network, index: int, dtype: jnp.dtype
+) -> tuple[Float[Array, "place in"] | None, Float[Array, "places out"] | None]:
+    """Return the coordinates of the sub-RNNs of a layer (VSML app. D).
 
     Places run from −1 to 1 along their axis and are 0 where there is only one; time is
     log(1 + data seen).
     """
-    if name == "time":
+
+    def spread(count: int) -> Float[Array, " count"]:
+        return (2 * jnp.arange(count, dtype=dtype) - (count - 1)) / max(count - 1, 1)
+
+    outputs, inputs = net.layers[index].h.shape[2:]
+    down = []
+    if "output" in wiring.coordinates:
+        down.append(spread(outputs))
+    if "layer" in wiring.coordinates:
+        down.append(jnp.broadcast_to(spread(len(net.layers))[index], outputs))
+    if "time" in wiring.coordinates:
         assert net.time is not None
-        return jnp.log1p(net.time)[None, None, None]
-    h = net.layers[index].h
-    count = {"input": h.shape[3], "output": h.shape[2], "layer": len(net.layers)}[name]
-    places = (2 * jnp.arange(count, dtype=dtype) - (count - 1)) / max(count - 1, 1)
-    if name == "layer":
-        return places[index][None, None, None]
-    return places[None, None, :] if name == "input" else places[None, :, None]
+        down.append(jnp.broadcast_to(jnp.log1p(net.time), outputs))
+    up = spread(inputs)[None] if "input" in wiring.coordinates else None
+    return up, jnp.stack(down) if down else None

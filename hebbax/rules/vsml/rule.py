@@ -1,5 +1,6 @@
 """`Vsml`: variable shared meta-learning (Kirsch and Schmidhuber, 2020)."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.vsml import passes
 from hebbax.rules.vsml.cells import CELLS, REDUCTIONS
 from hebbax.rules.vsml.meta_parameters import SharedCell, draw_cell, draw_head, halved
-from hebbax.rules.vsml.network import Down, Network, averaged, draw
+from hebbax.rules.vsml.network import Feedback, Network, averaged, draw, one_copy
 from hebbax.rules.vsml.passes import COORDINATES, Upward, Wiring
 
 ROWS_AT_ONCE = 2**20
@@ -211,21 +212,16 @@ class Vsml(AbstractRule):
         self._check(net, x, y)
         if y is None:
             return net, self.predict(theta, net, x)
-        wired, y = self._wired(theta), y.astype(x.dtype)
+        y = y.astype(x.dtype)
         if self.batch == "averaged":
-            return self._averaged(wired, net, x, y)
+            return self._all_from_one(theta, net, x, y)
         if self.batch == "half_averaged":
-            if len(x) != self.copies:
-                raise ValueError(
-                    f"x must have one row for each of the {self.copies} copies of the network; "
-                    f"got {len(x)}."
-                )
-            return self._datum(wired, averaged(net, self.state_size // 2), x, y)
+            return self._datum(theta, averaged(net, self.state_size // 2), x, y)
         if len(x) == 1:
-            return self._datum(wired, net, x, y)
+            return self._datum(theta, net, x, y)
 
         def row(net: Network, datum: tuple[Array, Array]) -> tuple[Network, Array]:
-            net, prediction = self._datum(wired, net, datum[0][None], datum[1][None])
+            net, prediction = self._datum(theta, net, datum[0][None], datum[1][None])
             return net, prediction[0]
 
         return jax.lax.scan(row, net, (x, y))
@@ -235,26 +231,129 @@ class Vsml(AbstractRule):
     ) -> Float[Array, "batch out"]:
         """Return the logits of a forward pass from the present states, which do not change."""
         self._check(net, x, None)
-        wired = self._wired(theta)
-        if self.copies > 1:
-            net = jax.tree.map(lambda a: a[:, :1] if a.ndim else a, _mean_of_copies(net))
+        net = one_copy(net)
 
         def piece(x: Float[Array, "rows in"]) -> Float[Array, "rows out"]:
-            return self.read(self.forward(wired, net, x))
+            return self.read(self.forward(theta, net, x))
 
-        rows = self._rows_at_once(net, len(x))
-        pieces = x.reshape(-1, rows, x.shape[1])
-        if len(pieces) == 1:
-            return piece(x)
-        return jax.lax.map(piece, pieces).reshape(len(x), -1)
+        return jax.lax.map(piece, self._pieces(net, x)).reshape(len(x), -1)
 
-    def forward(
-        self, wired: tuple[Wiring, SharedCell], net: Network, x: Float[Array, "batch in"]
-    ) -> Upward:
-        """Run one forward pass."""
-        return passes.forward(*wired, net, x, net.feedback)
+    def forward(self, theta: SharedCell, net: Network, x: Float[Array, "copies in"]) -> Upward:
+        """Run one forward pass: a row of `x` for each copy, or all of them from the only one."""
+        return passes.forward(self._wiring, self._ready(theta), net, x, net.feedback)
+
+    def backward(self, theta: SharedCell, upward: Upward, feedback: Feedback) -> Network:
+        """Run the second pass on the data of a forward pass; see `errors` for `feedback`."""
+        return passes.backward(self._wiring, self._ready(theta), upward, feedback)
 
     def read(self, upward: Upward) -> Float[Array, "copies out"]:
-        """Return the prediction that the last layer sends."""
+        """Return the prediction in what the last layer sends."""
         logits = upward.sent[self.output_channel]
         return logits if self.bound is None else self.bound * jnp.tanh(logits / self.bound)
+
+    def errors(
+        self, prediction: Float[Array, "copies out"], y: Float[Array, "copies out"]
+    ) -> Feedback:
+        """Return what is fed back: the gradient of the cross-entropy, and the label if asked for.
+
+        With `half_averaged` copies it is the gradient of the mean over them.
+        """
+        one_output = y.shape[1] == 1
+        error = (jax.nn.sigmoid if one_output else jax.nn.softmax)(prediction) - y
+        error = error / self.copies
+        return jnp.stack([error, y] if self.feed_label else [error])
+
+    # Parts
+
+    @property
+    def _wiring(self) -> Wiring:
+        return Wiring(
+            self.cell,
+            self.ticks,
+            self.reduction,
+            self.state_clip,
+            self.error_as,
+            self.coordinates,
+        )
+
+    def _ready(self, theta: SharedCell) -> SharedCell:
+        return halved(theta, self.gate_offset) if self.cell == "lstm" else theta
+
+    def _datum(
+        self,
+        theta: SharedCell,
+        net: Network,
+        x: Float[Array, "copies in"],
+        y: Float[Array, "copies out"],
+    ) -> tuple[Network, Float[Array, "copies out"]]:
+        """Run one datum in each copy."""
+        ready = self._ready(theta)
+        upward = passes.forward(self._wiring, ready, net, x, net.feedback)
+        prediction = self.read(upward)
+        feedback = self.errors(prediction, y)
+        if self.feedback == "same_datum":
+            net = passes.backward(self._wiring, ready, upward, feedback)
+        else:
+            net = Network(upward.net.layers, upward.net.downward, feedback, upward.net.time)
+        if net.time is not None:
+            net = Network(net.layers, net.downward, net.feedback, net.time + 1)
+        return net, prediction
+
+    def _all_from_one(
+        self,
+        theta: SharedCell,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"],
+    ) -> tuple[Network, Float[Array, "batch out"]]:
+        """Run all rows from the same states and average what they leave."""
+
+        def piece(total: Network, data: tuple[Array, Array]) -> tuple[Network, Array]:
+            changed, prediction = self._datum(theta, net, *data)
+            share = data[0].shape[0] / len(x)
+            mean = one_copy(changed)
+            return jax.tree.map(lambda t, m: t + share * m, total, mean), prediction
+
+        nothing = jax.tree.map(jnp.zeros_like, net)
+        data = (self._pieces(net, x), self._pieces(net, y))
+        net, predictions = jax.lax.scan(piece, nothing, data)
+        return net, predictions.reshape(y.shape)
+
+    def _pieces(self, net: Network, rows: Float[Array, "batch n"]) -> Float[Array, "_ _ n"]:
+        """Cut rows that do not depend on each other into pieces that a cache can hold."""
+        sizes = net.sizes
+        sub_rnns = max(a * b for a, b in itertools.pairwise(sizes))
+        most = max(1, ROWS_AT_ONCE // (4 * self.state_size * sub_rnns))
+        at_once = max(n for n in range(1, most + 1) if len(rows) % n == 0)
+        return rows.reshape(-1, at_once, rows.shape[1])
+
+    def _check(
+        self,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> None:
+        check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        if len(x) == 0:
+            raise ValueError("x must hold at least one row; got none.")
+        if net.copies != self.copies:
+            raise ValueError(
+                f"the network must run in copies={self.copies} copies as the rule says; "
+                f"got one of {net.copies}."
+            )
+        if y is not None and self.batch == "half_averaged" and len(x) != self.copies:
+            raise ValueError(
+                f"x must have one row for each of the {self.copies} copies of the network; "
+                f"got {len(x)}."
+            )
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "cell": CELLS,
+    "feedback": ("same_datum", "next_datum"),
+    "error_as": ("input", "message"),
+    "reduction": REDUCTIONS,
+    "batch": ("in_order", "averaged", "half_averaged"),
+    "initial": ("half", "all"),
+}
+_LEAST = {"state_size": 2, "message_size": 1, "ticks": 1, "output_channel": 0, "copies": 1}

@@ -1,0 +1,1 @@
+"""The figures of BLUR (Sandler et al. 2021), one file each."""

@@ -1,0 +1,22 @@
+"""All experiments, by name; each is imported when it is asked for."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from hebbax._errors import check_choice
+
+if TYPE_CHECKING:
+    from hebbax.experiments.experiment import Experiment
+
+_PLACES = {
+    "blur/gradient-equivalence": ("hebbax.experiments.blur.gradient_equivalence", "Equivalence"),
+    "blur/metric-equivalence": ("hebbax.experiments.blur.metric_equivalence", "MetricEquivalence"),
+}
+NAMES = tuple(_PLACES)
+
+
+def find(name: str) -> "type[Experiment]":
+    """Return an experiment's class. **Raises:** `ValueError` if there is none of that name."""
+    check_choice("the experiment", name, NAMES)
+    module, attribute = _PLACES[name]
+    return getattr(importlib.import_module(module), attribute)
