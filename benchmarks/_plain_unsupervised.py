@@ -19,9 +19,7 @@ def shift(m, by, axis):
 def conv(m, p, axis):
     """ConvBatch (axis 0) or ConvUnit (axis 1): a sum over taps."""
     taps = p.w.shape[0]
-    terms = [
-        jnp.einsum("bnc,cd->bnd", shift(m, k - taps // 2, axis), p.w[k]) for k in range(taps)
-    ]
+    terms = [jnp.einsum("bnc,cd->bnd", shift(m, k - taps // 2, axis), p.w[k]) for k in range(taps)]
     return sum(terms) + p.b[None, None]
 
 

@@ -121,9 +121,8 @@ def main():
     if not options.json:
         load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
         print(f"{PROBLEM}; {cores()} cores, load average at the end {load}")
-        print(
-            f"{'workers':>18} {'meta-steps/s':>13} {'least - most':>15} {'CPU ms each':>12} {'age':>6}"
-        )
+        heads = ("workers", "meta-steps/s", "least - most", "CPU ms each", "age")
+        print("{:>18} {:>13} {:>15} {:>12} {:>6}".format(*heads))
     for row in rows:
         rates = sorted(rate for rate, _, _ in found[row])
         rate, cpu, age = map(statistics.median, zip(*found[row], strict=True))

@@ -54,4 +54,3 @@ class Reproduce(Command):
         say(place, f"holds: {'yes' if result['holds'] else 'no'} ({result['criterion']})")
         say(place, f"{folder / 'figure.png'}, data.csv and result.json beside it")
         return 0
-

@@ -21,6 +21,7 @@ from tiny_runs import (
     SOME,
     TRUNCATED,
     XOR,
+    setup_of,
     stacked,
     train,
 )
