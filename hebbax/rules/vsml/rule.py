@@ -279,12 +279,7 @@ class Vsml(AbstractRule):
     def _ready(self, theta: SharedCell) -> SharedCell:
         return halved(theta, self.gate_offset) if self.cell == "lstm" else theta
 
-    def _datum(self, theta, net, x, y):
-        from hebbax.rules.vsml.pieces import rematerialised
-        import os
-        return rematerialised(self._datum0, int(os.environ.get("AT_ONCE","1")))(theta, net, x, y)
-
-    def _datum0(
+    def _datum(
         self,
         theta: SharedCell,
         net: Network,
