@@ -201,6 +201,8 @@ class FewShotRidge(AbstractObjective):
     truncation.
     """
 
+    # The paper has 10 labelled examples a class in each batch; this is that for ten classes.
+    query: int = eqx.field(static=True, default=1000)
     units: int = eqx.field(static=True, default=32)
     evaluations: int = eqx.field(static=True, default=5)
     penalty: float = eqx.field(static=True, default=0.1)

@@ -92,3 +92,96 @@ def test_empty_lifetimes(kind, name):
 def test_negative_skip():
     with pytest.raises(ValueError, match="skip must be at least 0; got -1"):
         O.OnlineCrossEntropy(skip=-1)
+
+
+def test_sum_over_the_lifetime(case):
+    theta, net, episode = case
+    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0, reduction="sum")(RULE, theta, net, episode)
+    mean, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0)(RULE, theta, net, episode)
+    assert float(value) == pytest.approx(4 * float(mean), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(("first", "taken"), [(0, 3), (1, 3), (5, 3), (0, 2), (2, 1)])
+def test_part_of_a_lifetime(case, reduction, first, taken):
+    """Later truncations leave out nothing that was left out before; only what is taken counts."""
+    theta, net, episode = case
+    objective = O.OnlineCrossEntropy(3, 4, 7, skip=2, reduction=reduction)
+    after, (value, _) = objective.unroll_and_judge(
+        RULE, theta, net, episode, jnp.asarray(first), jnp.asarray(taken)
+    )
+    losses = []
+    for x, y in zip(episode.x[:taken], episode.y[:taken], strict=True):
+        net, prediction = RULE.update(theta, net, x, y)
+        losses.append(float(cross_entropy(prediction, y)))
+    query = float(cross_entropy(RULE.predict(theta, net, episode.query_x), episode.query_y))
+    counted = [*losses[max(2 - first, 0) :], query]
+    expected = np.sum(counted) if reduction == "sum" else np.mean(counted)
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), after, net)
+
+
+class Same(hx.AbstractRule):
+    """Learns nothing: its features are its inputs. It refuses labels."""
+
+    def init(self, key):
+        return {}
+
+    def init_network(self, theta, key, sizes):
+        return jnp.eye(sizes[0], sizes[-1])
+
+    def update(self, theta, net, x, y):
+        assert y is None
+        return net, x @ net
+
+    def predict(self, theta, net, x):
+        return x @ net
+
+
+def test_few_shot_ridge():
+    """On pairs of batches of the query set, without labels for the rule."""
+    from hebbax.ridge import few_shot_ridge
+
+    objective = O.FewShotRidge(3, 4, query=24, units=2, evaluations=2, penalty=0.3)
+    assert (objective.outputs, objective.supervised) == (2, False)
+    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=3, batch=4, query=24)
+    value, metrics = objective(Same(), {}, jnp.eye(2), episode)
+    x, y = episode.query_x, episode.query_y
+    pairs = [
+        few_shot_ridge(
+            x[i : i + 6], y[i : i + 6], x[i + 6 : i + 12], y[i + 6 : i + 12], penalty=0.3
+        )
+        for i in (0, 12)
+    ]
+    assert float(value) == pytest.approx(np.mean([float(p[0]) for p in pairs]), rel=1e-5)
+    right = np.mean([float(p[1]["accuracy"]) for p in pairs])
+    assert float(metrics["accuracy"]) == pytest.approx(right)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: O.FewShotRidge(query=25), "query must be a multiple of 10"),
+        (lambda: O.FewShotRidge(query=10), "at least two examples in each; got 10"),
+        (lambda: O.FewShotRidge(query=20, units=0), "units must be at least 1; got 0"),
+        (lambda: O.FewShotRidge(query=20, penalty=0.0), "penalty must be positive; got 0.0"),
+        (lambda: O.QueryCrossEntropy(remat="some"), "remat must be True, False or 'segments'"),
+        (lambda: O.OnlineCrossEntropy(reduction="max"), "reduction"),
+    ],
+)
+def test_bad_settings(unchecked, make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_default_few_shot_ridge_can_be_made():
+    assert O.FewShotRidge().query % (2 * O.FewShotRidge().evaluations) == 0
+
+
+def test_objective_that_defines_nothing():
+    class Empty(O.AbstractObjective):
+        pass
+
+    theta, net, episode = prepare(2)
+    with pytest.raises(NotImplementedError, match="Empty must define judge or __call__"):
+        Empty(3, 4, 7)(RULE, theta, net, episode)
