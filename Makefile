@@ -1,13 +1,15 @@
 # Two commands do everything on a machine that has Python >= 3.11, make and a package index:
 #   make quickstart    meta-learn a genome and see it at work
 #   make test          lint, type-check and test
+# And one more takes its time:
+#   make test-slow     kill processes at random moments, run every example, read all real data
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: quickstart test lint benchmark clean help
+.PHONY: quickstart test test-slow lint benchmark clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -17,6 +19,9 @@ quickstart: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -5,15 +5,16 @@
 The gradient of a loss on the network after the last update, in the genome, of BLUR with two
 states, 784-64-10, on batches of 128. Each case runs in a process of its own. `temporaries` are
 XLA's, beside the arguments, which are nearly all data: one batch for every update. `grown` is by
-how much the process's peak resident memory grew when the compiled gradient was called: data,
-temporaries and results. CPU seconds are the process's, over all threads; the time of a forward
-pass is that of the same loss without its gradient. `meta-step` is what one gradient of
-`QueryCrossEntropy` takes in temporaries where the batches are sampled in the program too.
+how much the process's resident memory grew at most while the compiled gradient was called (Linux
+only). CPU time is the process's, over all threads; the time of a forward pass is that of the same
+loss without its gradient. `meta-step` is what one gradient of `QueryCrossEntropy` takes in
+temporaries where the batches are sampled in the program too.
 """
 
 import argparse
 import json
 import multiprocessing
+import pathlib
 import resource
 import time
 
@@ -72,10 +73,32 @@ def meta_step(rule, theta, steps, way):
     return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
-def usage():
-    """Return CPU seconds and peak resident bytes of this process so far."""
+def cpu_seconds():
+    """Return the CPU time this process has used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss
+    return used.ru_utime + used.ru_stime
+
+
+def resident(what):
+    """Return the resident bytes of this process, now (VmRSS) or at most (VmHWM); Linux only."""
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    line = next(line for line in status.read_text().splitlines() if line.startswith(what))
+    return 1024 * int(line.split()[1])
+
+
+def grown_by(function, *arguments):
+    """Return by how much resident memory grew at most during a call."""
+    import jax
+
+    peak = pathlib.Path("/proc/self/clear_refs")
+    if peak.exists():
+        # "5" sets the peak to what is resident now.
+        peak.write_text("5")
+    before = resident("VmRSS")
+    jax.block_until_ready(function(*arguments))
+    return resident("VmHWM") - before
 
 
 def measure(name, steps, seconds, pipe):
@@ -89,15 +112,13 @@ def measure(name, steps, seconds, pipe):
     program = jax.jit(function).lower(theta, net, *shapes).compile()
     compile_seconds = time.perf_counter() - begin
     planned = program.memory_analysis()
-    before = usage()[1]
-    arguments = (theta, net, *batches(steps))
-    jax.block_until_ready(program(*arguments))
-    grown = usage()[1] - before
-    calls, begin, begin_cpu = 0, time.perf_counter(), usage()[0]
+    arguments = jax.block_until_ready((theta, net, *batches(steps)))
+    grown = grown_by(program, *arguments)
+    calls, begin, begin_cpu = 0, time.perf_counter(), cpu_seconds()
     while not calls or time.perf_counter() - begin < seconds:
         jax.block_until_ready(program(*arguments))
         calls += 1
-    cpu, wall = usage()[0] - begin_cpu, time.perf_counter() - begin
+    cpu, wall = cpu_seconds() - begin_cpu, time.perf_counter() - begin
     pipe.send(
         {
             "steps": steps,

@@ -13,7 +13,6 @@ def test_there_is_python_to_run():
     assert BLOCKS
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

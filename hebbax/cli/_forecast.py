@@ -33,7 +33,7 @@ def say_forecast(place: Any, found: "Forecast", command: str) -> None:
     ):
         table.add_row(
             f"  {name}",
-            f"{spelt_bytes(memory.peak)}: data and θ {spelt_bytes(memory.arguments)}, "
+            f"{spelt_bytes(memory.peak)}: data and states {spelt_bytes(memory.arguments)}, "
             f"results {spelt_bytes(memory.outputs - memory.aliased)}, "
             f"computed on the way {spelt_bytes(memory.temporaries)}",
         )
@@ -50,7 +50,9 @@ def say_forecast(place: Any, found: "Forecast", command: str) -> None:
             "this is more memory than there is: fewer --tasks or --runs, a smaller --batch, or "
             "shorter lifetimes need less",
         )
-    say(place, f"nothing was written; begin with: {command}")
+    say(place, "nothing was written but compiled programs, which the run will find")
+    if left:
+        say(place, f"{'go on' if found.stages[0].first else 'begin'} with: {command}")
 
 
 def _stage(stage: "Stage", several: bool) -> tuple[str, str]:

@@ -225,7 +225,9 @@ def _theta(folder: Path, recipe: BlurRecipe) -> tuple[Any, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _share(value: float) -> str:

@@ -149,7 +149,8 @@ def _wrong(evidence: Evidence) -> tuple[bool, str]:
             f"with each other to {TRUSTED:.0%}. A rule or objective with a derivative of its own "
             f"would explain it, or a part that has none, or a loss too rugged to differentiate."
         )
-    return False, f"The gradient agrees with finite differences to {worst:.1%}."
+    to = f"{worst:.1%}" if worst >= 0.001 else "0.1% or better"
+    return False, f"The gradient agrees with finite differences to {to}."
 
 
 def _explodes(evidence: Evidence) -> tuple[bool, str]:
@@ -183,11 +184,11 @@ def _noisy(evidence: Evidence) -> tuple[bool, str]:
     if evidence.es_ratio * NOISIER < 1:
         return True, (
             f"The gradient is noisy: an evolution strategy at the same cost has "
-            f"{evidence.es_ratio:.2g} times its variance (bound: {1 / NOISIER:.2g}).{signal}"
+            f"{_factor(evidence.es_ratio)} times its variance (bound: {1 / NOISIER:.2g}).{signal}"
         )
     return False, (
-        f"An evolution strategy at the same cost has {evidence.es_ratio:.2g} times the variance "
-        f"(it would be the better one below {1 / NOISIER:.2g}).{signal}"
+        f"An evolution strategy at the same cost has {_factor(evidence.es_ratio)} times the "
+        f"variance (it would be the better one below {1 / NOISIER:.2g}).{signal}"
     )
 
 
@@ -206,7 +207,7 @@ def _too_large(evidence: Evidence) -> tuple[bool, str]:
 
 def _truncation(evidence: Evidence) -> str:
     if not evidence.truncation:
-        return "No length divides the lifetime, so that truncation was not measured."
+        return "No length was examined that divides the lifetime: nothing is known of truncation."
     k, cosine = max(evidence.truncation.items(), key=lambda item: item[1])
     faithful = [n for n, c in sorted(evidence.truncation.items()) if c >= FAITHFUL]
     if faithful:

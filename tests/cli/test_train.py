@@ -77,6 +77,7 @@ def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
     complete = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run")
     assert "is complete" in complete.out
     assert "0 meta-steps left" in complete.out
+    assert "begin with" not in complete.out
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
 
 

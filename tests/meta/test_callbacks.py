@@ -202,7 +202,6 @@ def test_without_tensorboardx_one_sentence_says_what_to_install(tmp_path, monkey
     assert "pip install 'hebbax[tensorboard]'" in MISSING
 
 
-@pytest.mark.slow
 def test_tensorboardx_is_imported_only_when_used():
     program = "import sys, hebbax; sys.exit('tensorboardX' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -23,7 +23,9 @@ from hebbax.rules.unsupervised.parameters import (
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))
 FILES = sorted((REFERENCE / "unsupervised").glob("*.npz")) if REFERENCE.is_dir() else []
-TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
+# Relative to the largest entry of an array. In single precision rounding alone, through some
+# thirty normalisations, comes to 2e-5; in double precision the equations are held to 1e-9.
+TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
 
 pytestmark = pytest.mark.reference
 

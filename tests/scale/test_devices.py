@@ -29,13 +29,10 @@ from hebbax.scale.sharding import gather
 
 adam = optax.adam(1e-2)
 cases = {
-    "runs": (hx.methods.Gradient(adam), {"runs": 8}),
-    "tasks": (hx.methods.Gradient(adam), {"runs": 1, "tasks": 8}),
     "runs and tasks": (hx.methods.Gradient(adam), {"runs": 2, "tasks": 4}),
     "particles": (
         hx.methods.TruncatedGradient(adam, truncation=1, particles=8), {"runs": 1}
     ),
-    "pairs": (hx.methods.EvolutionStrategy(adam, pairs=8), {"runs": 1}),
     "persistent pairs": (hx.methods.PersistentES(adam, truncation=1, pairs=4), {"runs": 2}),
     "population": (hx.methods.CMAES(0.1, 8), {"runs": 1}),
 }
@@ -56,9 +53,7 @@ for name in sys.argv[6:]:
     }
 print(json.dumps([len(jax.devices()), found]))
 """
-CASES = (
-    "runs", "tasks", "runs and tasks", "particles", "pairs", "persistent pairs", "population",
-)  # fmt: skip
+CASES = ("runs and tasks", "particles", "persistent pairs", "population")
 
 
 def begin(folder, devices, processes=1, index=0, port=0, cases=CASES):
@@ -101,7 +96,7 @@ def test_eight_devices(one, tmp_path):
 
 def test_two_processes(one, tmp_path):
     """Joined over loopback, with two devices each; the first alone writes the folder."""
-    cases = ("runs", "particles", "population")
+    cases = ("runs and tasks", "particles", "population")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
