@@ -1,5 +1,6 @@
 """`UnsupervisedRule` against numbers recorded from the authors' program."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from hebbax.rules.unsupervised.parameters import (
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))
 FILES = sorted((REFERENCE / "unsupervised").glob("*.npz")) if REFERENCE.is_dir() else []
-# Relative to the largest entry of an array. In single precision rounding alone, through some
-# thirty normalisations, comes to 2e-5; in double precision the equations are held to 1e-9.
-TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
+# Relative to the largest entry of an array.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
+# Signals are normalised over few numbers, some of them small, so that single precision is off by
+# more than its rounding; the authors' own program is by 5e-5 of the largest entry.
+LOOSER = {"back/": 3e-4, "upd/": 1e-4}
 
 pytestmark = pytest.mark.reference
 
@@ -92,7 +95,8 @@ def checker(case, dtype):
         expected = case[name]
         assert found.dtype == dtype
         assert found.shape == expected.shape, name
-        bound = tolerance * np.abs(expected).max()
+        single = LOOSER.get(name[: name.index("/") + 1], tolerance)
+        bound = (single if dtype == "float32" else tolerance) * np.abs(expected).max()
         np.testing.assert_allclose(found, expected, atol=bound, rtol=0, err_msg=name)
 
     return close
@@ -170,88 +174,82 @@ def test_first_update(path, dtype):
             close(planes.orthogonal(merged, w), f"{prefix}/orth")
             close(change.weight, f"{prefix}/change_W")
             close(change.bias, f"{prefix}/change_b")
-        net, features = eqx.filter_jit(rule.update)(theta, net, x, None)
-        check_network(close, net, "new")
-        close(features, f"fwd/x{len(activity) - 1}")
 
 
 def unlabelled(case, dtype):
     steps = sum(name.startswith("x/step") for name in case)
-    return [jnp.asarray(case[f"x/step{t}"], dtype) for t in range(1, steps + 1)]
+    return jnp.stack([jnp.asarray(case[f"x/step{t}"], dtype) for t in range(1, steps + 1)])
 
 
-def labelled(case, step, dtype):
-    names = ("x_a", "y_a", "x_b", "y_b")
-    return [jnp.asarray(case[f"meta/step{step}/{name}"], dtype) for name in names]
+def labelled(case, steps, dtype):
+    """Return x_a, y_a, x_b and y_b of all steps."""
+    return [
+        jnp.stack([jnp.asarray(case[f"meta/step{t}/{name}"], dtype) for t in range(1, steps + 1)])
+        for name in ("x_a", "y_a", "x_b", "y_b")
+    ]
 
 
-def meta_objective(rule, theta, net, data, penalty):
-    """Return J: features of both labelled batches at once, so that they share statistics."""
-    x_a, y_a, x_b, y_b = data
-    features = rule.predict(theta, net, jnp.concatenate([x_a, x_b]))
-    features_a, features_b = features[: len(x_a)], features[len(x_a) :]
-    loss, _ = few_shot_ridge(
-        features_a, y_a, features_b, y_b, penalty=penalty, weight_penalty=penalty
-    )
-    return loss, (features_a, features_b)
+def lifetime(rule, penalty, net, xs, data, theta):
+    """Return J, and network, features, value and what was predicted after every update."""
+
+    def step(net, inputs):
+        x, (x_a, y_a, x_b, y_b) = inputs
+        net, predictions = unroll(rule, theta, net, x[None], None)
+        # Features of both labelled batches at once, so that they share statistics.
+        features = rule.predict(theta, net, jnp.concatenate([x_a, x_b]))
+        both = features[: len(x_a)], features[len(x_a) :]
+        value, _ = few_shot_ridge(
+            both[0], y_a, both[1], y_b, penalty=penalty, weight_penalty=penalty
+        )
+        return net, (net, both, value, predictions[0])
+
+    _, found = jax.lax.scan(step, net, (xs, data))
+    return jnp.mean(found[2]), found
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("path", FILES, ids=case_id)
-def test_trajectory_and_meta_objective(path, dtype):
+def test_lifetime(path, dtype):
+    """All updates in a row, the meta-objective after each, and its gradient."""
     case = load(path)
     close = checker(case, dtype)
-    penalty = float(case["ridge_factor"])
+    # Compiling the gradient is slow, and single precision would say nothing more.
+    differentiate = dtype == "float64" and "meta/grad/merge/w" in case
+    gradient = None
     with jax.enable_x64(dtype == "float64"):
         rule = make_rule(case)
         theta, net = make_theta(rule, case, dtype), make_network(case, "phi", dtype)
-        update = eqx.filter_jit(rule.update)
-        judge = jax.jit(lambda net, data: meta_objective(rule, theta, net, data, penalty))
-        values = []
-        for step, x in enumerate(unlabelled(case, dtype), start=1):
-            net, _ = update(theta, net, x, None)
-            check_network(close, net, "new" if step == 1 else f"traj/step{step}")
-            value, (features_a, features_b) = judge(net, labelled(case, step, dtype))
-            close(features_a, f"meta/step{step}/feat_a")
-            close(features_b, f"meta/step{step}/feat_b")
-            close(value, f"meta/step{step}/value")
-            values.append(value)
-        close(jnp.mean(jnp.stack(values)), "meta/J")
+        xs = unlabelled(case, dtype)
+        data = labelled(case, len(xs), dtype)
+        run = functools.partial(lifetime, rule, float(case["ridge_factor"]), net, xs, data)
+        if differentiate:
+            (total, found), gradient = jax.jit(jax.value_and_grad(run, has_aux=True))(theta)
+        else:
+            total, found = jax.jit(run)(theta)
+        nets, (features_a, features_b), values, predictions = found
+        close(total, "meta/J")
+        close(predictions[0], f"fwd/x{len(net.layers)}")
+        for index in range(len(xs)):
+            step = index + 1
+            now = jax.tree.map(lambda a, i=index: a[i], nets)
+            check_network(close, now, "new" if step == 1 else f"traj/step{step}")
+            close(features_a[index], f"meta/step{step}/feat_a")
+            close(features_b[index], f"meta/step{step}/feat_b")
+            close(values[index], f"meta/step{step}/value")
+    if gradient is not None:
+        check_gradient(gradient, recorded_like("meta/grad", gradient, case))
 
 
-WITH_GRADIENT = [path for path in FILES if "meta/grad/merge/w" in load(path)]
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("path", WITH_GRADIENT, ids=case_id)
-def test_meta_gradient(path, dtype):
-    """Through all updates and evaluations, nothing stopped."""
-    case = load(path)
-    penalty = float(case["ridge_factor"])
-    with jax.enable_x64(dtype == "float64"):
-        rule = make_rule(case)
-        theta, net = make_theta(rule, case, dtype), make_network(case, "phi", dtype)
-        xs = jnp.stack(unlabelled(case, dtype))
-        data = [labelled(case, step, dtype) for step in range(1, len(xs) + 1)]
-        data = jax.tree.map(lambda *a: jnp.stack(a), *data)
-
-        def loss(theta):
-            def step(net, inputs):
-                x, data = inputs
-                net, _ = unroll(rule, theta, net, x[None], None)
-                return net, meta_objective(rule, theta, net, data, penalty)[0]
-
-            return jnp.mean(jax.lax.scan(step, net, (xs, data))[1])
-
-        value, gradient = jax.jit(jax.value_and_grad(loss))(theta)
-    np.testing.assert_allclose(value, case["meta/J"], rtol=TOLERANCE[dtype])
-    recorded = recorded_like("meta/grad", gradient, case)
+def check_gradient(gradient, recorded):
     size = max(np.abs(leaf).max() for leaf in jax.tree.leaves(recorded))
     for (name, found), expected in zip(
         jax.tree_util.tree_leaves_with_path(gradient), jax.tree.leaves(recorded), strict=True
     ):
-        bound = size * (1e-7 if dtype == "float64" else 3e-4)
-        np.testing.assert_allclose(found, expected, atol=bound, rtol=0, err_msg=str(name))
+        np.testing.assert_allclose(found, expected, atol=1e-7 * size, rtol=0, err_msg=str(name))
+        # Relative to the array itself too, but for biases whose gradient is rounding only.
+        own = np.abs(expected).max()
+        if own > 1e-9 * size:
+            np.testing.assert_allclose(found, expected, atol=1e-5 * own, rtol=0, err_msg=str(name))
 
 
 def test_every_file_is_found():
