@@ -31,7 +31,7 @@ from hebbax.scale import _ray_crew, _ray_workers
 from hebbax.scale._ray_crew import Crew
 from hebbax.scale.ray import Ray
 
-pytestmark = [pytest.mark.usefixtures("compiled_once")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once")]
 
 ONE = Ray(workers=1, cpus=0.5)
 
