@@ -141,7 +141,7 @@ def test_format_that_is_no_number(refused, parts, text):
 def test_unknown_family(refused, parts):
     message = refused(parts[0], {**parts[1], "family": "Blurr"})
     assert "'Blurr'" in message
-    assert "Blur, Backprop, Hebbian" in message
+    assert "Blur, Vsml, Backprop, Hebbian, MetaRnn, UnsupervisedRule" in message
 
 
 def test_arrays_that_do_not_fit(refused, parts):
@@ -236,7 +236,10 @@ def test_rule_of_a_users_own(path, key):
     class Own(hx.Hebbian):
         pass
 
-    with pytest.raises(ValueError, match="one of the families Blur, Backprop, Hebbian; got Own"):
+    with pytest.raises(
+        ValueError,
+        match="Vsml, Backprop, Hebbian, MetaRnn, UnsupervisedRule; got Own",
+    ):
         hx.save_rule(path, Own(), Own().init(key))
     assert not path.exists()
 
