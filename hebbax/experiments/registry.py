@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "blur/gradient-equivalence": ("hebbax.experiments.blur.gradient_equivalence", "Equivalence"),
     "blur/metric-equivalence": ("hebbax.experiments.blur.metric_equivalence", "MetricEquivalence"),
+    "blur/toy": ("hebbax.experiments.blur.toy", "Toy"),
 }
 NAMES = tuple(_PLACES)
 
