@@ -30,6 +30,7 @@ OPTIONS = {
     "multiplicative": {"backward_update": "multiplicative"},
     "second state": {"backward_update": "multiplicative_second_state"},
     "oja full": {"oja": "full"},
+    "oja relative": {"oja": "relative", "learn_keep": False},
     "oja first": {"oja": "first"},
     "oja weights": {"oja": "weights", "symmetric": True},
     "oja activations": {"oja": "activations", "symmetric": True, "single_state": True},
@@ -204,7 +205,31 @@ def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
     close(jax.tree.map(lambda a: 2 * a, once), twice)
 
 
-@pytest.mark.parametrize("form", ["full", "first", "weights", "activations"])
+def test_relative_oja_grows_slowly_and_keep_gates_can_stay_open(key):
+    """What is added is orthogonal to what is there, so norms grow with the root of time."""
+    norms = {}
+    for form in (None, "relative"):
+        rule = hx.Blur(oja=form, learn_keep=False, synapse_update=1.0)
+        theta = rule.init(key)
+        assert theta.f_tilde is None
+        net = rule.init_network(theta, key, (4, 5, 3))
+        x, y = hx.tasks.iris().stream(key, 1, 64)
+        after, _ = rule.update(theta, net, x[0], y[0])
+
+        def columns(net):
+            return [jnp.sum(s.weight**2, axis=2) + s.bias**2 for s in net.layers]
+
+        change = jax.tree.map(jnp.subtract, after, net)
+        norms[form] = [
+            np.asarray(new - old - size)
+            for new, old, size in zip(columns(after), columns(net), columns(change), strict=True)
+        ]
+    # By Pythagoras.
+    assert max(abs(a).max() for a in norms["relative"]) < 1e-4
+    assert max(abs(a).max() for a in norms[None]) > 1e-2
+
+
+@pytest.mark.parametrize("form", ["full", "relative", "first", "weights", "activations"])
 def test_oja_equals_a_plain_loop(key, form):
     """Equation 8 and its relatives, synapse by synapse."""
     options = {
@@ -223,8 +248,8 @@ def test_oja_equals_a_plain_loop(key, form):
         return eqx.tree_at(lambda t: (t.f_tilde, t.eta_tilde), t, values)
 
     theta, bare = gates(theta), gates(bare)
-    multiplier = 1.0 if form == "full" else 1.3
-    if form != "full":
+    multiplier = 1.0 if theta.oja_multiplier is None else 1.3
+    if theta.oja_multiplier is not None:
         theta = eqx.tree_at(lambda t: t.oja_multiplier, theta, jnp.asarray(multiplier))
     net = rule.init_network(theta, key, (4, 5, 3))
     x = jax.random.normal(jax.random.key(2), (6, 4))
@@ -246,6 +271,7 @@ def test_oja_equals_a_plain_loop(key, form):
             )
             term = {
                 "full": -(f_tilde - 1) * w[c, r, j] * squares - eta_tilde * w[c, r, j] * drive,
+                "relative": -eta_tilde * w[c, r, j] * drive / squares,
                 "first": -(f_tilde - 1) * multiplier * w[c, r, j] * squares,
                 "weights": -abs(eta_tilde) * multiplier * w[c, r, j] * squares,
                 "activations": -abs(eta_tilde) * multiplier * w[c, r, j] * post,

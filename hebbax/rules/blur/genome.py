@@ -21,7 +21,8 @@ class Genome(eqx.Module):
     - `nu_tilde`: ν̃ `[k, k]`, presynaptic transform `[neuron state e, synapse state c]` (eq. 7).
     - `mu_tilde`: μ̃ `[k, k]`, postsynaptic transform `[synapse state c, neuron state d]` (eq. 7).
     - `f`, `eta`: keep and update gates of neurons, scalars (eqs. 5 and 6).
-    - `f_tilde`, `eta_tilde`: keep and update gates of synapses, scalars (eq. 7).
+    - `f_tilde`, `eta_tilde`: keep and update gates of synapses, scalars (eq. 7); f̃ is None where
+      it stays 1.
     - `forward_mean`, `forward_deviation`, `backward_mean`, `backward_deviation`: `[k]`, what
       activation normalisation brings each state to (sec. 3.4).
     - `oja_multiplier`: scalar, strength of Oja's term; enters by its absolute value.
@@ -36,7 +37,7 @@ class Genome(eqx.Module):
     mu_tilde: Float[Array, "*layers k k"]
     f: Float[Array, "*layers"]
     eta: Float[Array, "*layers"]
-    f_tilde: Float[Array, "*layers"]
+    f_tilde: Float[Array, "*layers"] | None
     eta_tilde: Float[Array, "*layers"]
     forward_mean: Float[Array, "*layers k"] | None = None
     forward_deviation: Float[Array, "*layers k"] | None = None

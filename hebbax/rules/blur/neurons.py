@@ -17,7 +17,7 @@ States = Float[Array, "k units batch"]
 _AXES = {"batch": 2, "units": 1, "batch_and_units": (1, 2)}
 _EPSILON = 1e-5
 # Added under the root, as in the authors' program.
-_NORM_EPSILON = 1e-9
+NORM_EPSILON = 1e-9
 
 
 @jax.custom_vjp
@@ -78,7 +78,7 @@ def column_norm(
     square = jnp.sum(weight**2, axis=2, keepdims=True)
     if bias is not None:
         square = square + bias[:, :, None] ** 2
-    return jnp.sqrt(square + _NORM_EPSILON)
+    return jnp.sqrt(square + NORM_EPSILON)
 
 
 class Statistics(NamedTuple):

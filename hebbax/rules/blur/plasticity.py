@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hebbax.rules.blur.genome import Genome
+from hebbax.rules.blur.neurons import NORM_EPSILON
 
 Block = Float[Array, "s receivers senders"]
 
@@ -63,7 +64,8 @@ def change_block(
 def _next(
     limits: Limits, genome: Genome, weight: Array, change: Array, term: Array | None = None
 ) -> Array:
-    change = (genome.f_tilde - 1) * weight + change
+    if genome.f_tilde is not None:
+        change = (genome.f_tilde - 1) * weight + change
     return saturate(limits, genome, weight, change if term is None else change + term)
 
 
@@ -77,6 +79,10 @@ def oja(
     """Return Oja's term for a block of synapses; it is added to the synapses as it is.
 
     - `full`: BLUR eq. 8, −(f̃−1) w Σ_r w² − w Σ_r w φ, with φ the Hebbian `change` times η̃.
+    - `relative`: −w Σ_r w φ / Σ_r w², the second part for synapses that normalisation brings to
+      norm 1 when they are used. It takes from the change what would only make them longer, so
+      their norm grows with the square root of the number of changes and no faster, and the
+      relative size of a change falls with it.
     - `first`: its first part times the learnt multiplier.
     - `weights`: the same as the authors' program has it, −|η̃| |multiplier| w Σ_r w², which
       shrinks synapses whatever the signs.
@@ -85,6 +91,10 @@ def oja(
     `weight` holds every synapse into its receivers, the bias as its last column. Each is multiplied
     by `oja_extra`.
     """
+    if limits.oja == "relative":
+        along = jnp.sum(weight * change, axis=2, keepdims=True)
+        square = jnp.sum(weight**2, axis=2, keepdims=True)
+        return -limits.oja_extra * weight * along / (square + NORM_EPSILON)
     if activity is not None:
         inhibition = activity[:, :, None]
     else:
@@ -93,7 +103,8 @@ def oja(
     if limits.oja in ("weights", "activations"):
         rate = jnp.abs(genome.eta_tilde) * jnp.abs(multiplier)
     else:
-        rate = (genome.f_tilde - 1) * multiplier
+        keep = 1.0 if genome.f_tilde is None else genome.f_tilde
+        rate = (keep - 1) * multiplier
     term = rate * inhibition
     if limits.oja == "full":
         term = term + jnp.sum(weight * change, axis=2, keepdims=True)

@@ -55,7 +55,10 @@ class Blur(AbstractRule):
       normalises the stored ones before each update; None for none.
     - `learn_rescale`: synapse normalisation to a learnt norm instead of 1.
     - `oja`, `oja_extra`: Oja's term, see `plasticity.oja`; `oja_extra` is a fixed factor.
-    - `learn_oja`: a learnt multiplier on it (not with `full`).
+    - `learn_oja`: a learnt multiplier on it (not with `full` and `relative`).
+    - `learn_keep`: whether the keep gate of synapses, f̃, is learnt or stays 1. With synapse
+      normalisation a learnt one tends to grow past 1, which makes later changes relatively
+      smaller, until the stored synapses overflow.
     - `saturation`, `saturation_epsilon`: see `plasticity.apply_change`.
     - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
       one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
@@ -93,6 +96,7 @@ class Blur(AbstractRule):
     oja: str | None = eqx.field(static=True, default=None)
     oja_extra: float = eqx.field(static=True, default=1.0)
     learn_oja: bool = eqx.field(static=True, default=True)
+    learn_keep: bool = eqx.field(static=True, default=True)
     saturation: str | None = eqx.field(static=True, default=None)
     saturation_epsilon: float = eqx.field(static=True, default=1e-3)
     feedback: str = eqx.field(static=True, default="target")
@@ -140,17 +144,21 @@ class Blur(AbstractRule):
             **transforms(key, self.states, self.genome_init, scale),
             f=one,
             eta=one,
-            f_tilde=one,
+            f_tilde=one if self.learn_keep else None,
             eta_tilde=self.synapse_update * one,
             forward_mean=0 * per_state if self.normalization else None,
             forward_deviation=per_state if self.normalization else None,
             backward_mean=0 * per_state if self.normalization else None,
             backward_deviation=per_state if self.normalization else None,
-            oja_multiplier=one if self.oja and self.oja != "full" and self.learn_oja else None,
+            oja_multiplier=one if self._multiplies_oja else None,
             saturation=one if self.saturation else None,
             rescale=one if self.learn_rescale else None,
             synapse_gain=one if self.learn_synapse_gain else None,
         )
+
+    @property
+    def _multiplies_oja(self) -> bool:
+        return self.learn_oja and self.oja in ("first", "weights", "activations")
 
     def _genome(self, theta: Genome, layer: int) -> Genome:
         if self.layer_genomes is None:
@@ -436,7 +444,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "normalization": (None, "batch", "units", "batch_and_units"),
     "statistics": ("stored", "batch"),
     "synapse_normalization": (None, "activations", "stored"),
-    "oja": (None, "full", "first", "weights", "activations"),
+    "oja": (None, "full", "relative", "first", "weights", "activations"),
     "saturation": (None, "tanh", "exponential"),
     "feedback": ("target", "residual", "error"),
     "reduction": ("sum", "mean"),
