@@ -23,6 +23,8 @@ OPTIONS = {
     "no bias": {"bias": False},
     "no normalization": {"normalization": None},
     "hidden normalization": {"normalize_last": False},
+    "forward normalization": {"normalized_passes": "forward"},
+    "backward normalization": {"normalized_passes": "backward"},
     "batch statistics": {"normalization": "batch", "statistics": "batch"},
     "unit normalization": {"normalization": "units"},
     "batch and units": {"normalization": "batch_and_units"},
@@ -162,6 +164,28 @@ def test_predictions_stand_alone(key, normalization):
         # On the batch of the last update, stored statistics are those of the batch.
         own = hx.Blur(normalization=normalization, statistics="batch")
         close(together, predict(own, theta, Network(net.layers), x), atol=1e-4)
+
+
+def test_passes_are_normalized_apart(key):
+    rules = {p: hx.Blur(normalized_passes=p) for p in ("both", "forward", "backward")}
+    rules["none"] = hx.Blur(normalization=None)
+    x = jax.random.normal(jax.random.key(2), (8, SIZES[0]))
+    y = jax.nn.one_hot(jnp.arange(8) % SIZES[-1], SIZES[-1])
+    ups, downs = {}, {}
+    for name, rule in rules.items():
+        theta = rule.init(key)
+        net = rule.init_network(theta, key, SIZES)
+        assert (theta.forward_mean is None) == (name in ("backward", "none"))
+        assert (theta.backward_mean is None) == (name in ("forward", "none"))
+        assert (net.statistics is None) == (name in ("backward", "none"))
+        ups[name] = rule.forward(theta, net, x)
+        downs[name] = rule.backward(theta, net, ups["both"], y)
+    close(ups["forward"], ups["both"])
+    close(ups["backward"], ups["none"])
+    close(downs["backward"], downs["both"])
+    close(downs["forward"], downs["none"])
+    assert not np.allclose(ups["both"][0], ups["none"][0])
+    assert not np.allclose(downs["both"][0], downs["none"][0])
 
 
 def test_without_labels_nothing_changes(key):
@@ -346,6 +370,7 @@ BAD = {
     "last_activation": "",
     "backward_update": "multiply",
     "normalization": "layer",
+    "normalized_passes": "upward",
     "statistics": "running",
     "synapse_normalization": "weights",
     "oja": "yes",

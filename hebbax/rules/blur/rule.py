@@ -43,6 +43,8 @@ class Blur(AbstractRule):
     - `normalization`: bring pre-activations, forward and backward, to a learnt mean and deviation
       per state, with statistics of each unit over the `batch` (as the paper), of each example
       over the `units`, or over `batch_and_units`; None for none, as in the authors' program.
+    - `normalized_passes`: whether that is done in `both` passes, or in the `forward` or the
+      `backward` one only.
     - `normalize_last`: whether the last layer is among the normalised ones. It gives all classes
       the same mean over the batch, which helps where they are equally frequent and only there.
     - `statistics`: which ones `predict` normalises with: `stored` ones, measured by a forward
@@ -89,6 +91,7 @@ class Blur(AbstractRule):
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
     normalization: str | None = eqx.field(static=True, default="batch")
+    normalized_passes: str = eqx.field(static=True, default="both")
     normalize_last: bool = eqx.field(static=True, default=True)
     statistics: str = eqx.field(static=True, default="stored")
     synapse_normalization: str | None = eqx.field(static=True, default="activations")
@@ -146,10 +149,10 @@ class Blur(AbstractRule):
             eta=one,
             f_tilde=one if self.learn_keep else None,
             eta_tilde=self.synapse_update * one,
-            forward_mean=0 * per_state if self.normalization else None,
-            forward_deviation=per_state if self.normalization else None,
-            backward_mean=0 * per_state if self.normalization else None,
-            backward_deviation=per_state if self.normalization else None,
+            forward_mean=0 * per_state if self._forward_normalization else None,
+            forward_deviation=per_state if self._forward_normalization else None,
+            backward_mean=0 * per_state if self._backward_normalization else None,
+            backward_deviation=per_state if self._backward_normalization else None,
             oja_multiplier=one if self._multiplies_oja else None,
             saturation=one if self.saturation else None,
             rescale=one if self.learn_rescale else None,
@@ -168,8 +171,17 @@ class Blur(AbstractRule):
     # φ
 
     @property
+    def _forward_normalization(self) -> str | None:
+        return None if self.normalized_passes == "backward" else self.normalization
+
+    @property
+    def _backward_normalization(self) -> str | None:
+        return None if self.normalized_passes == "forward" else self.normalization
+
+    @property
     def _stores_statistics(self) -> bool:
-        return self.statistics == "stored" and self.normalization in ("batch", "batch_and_units")
+        kept = self._forward_normalization in ("batch", "batch_and_units")
+        return self.statistics == "stored" and kept
 
     @property
     def _tied(self) -> bool:
@@ -292,9 +304,10 @@ class Blur(AbstractRule):
                 u = u + (jnp.sum(nu, axis=1)[:, None] * synapses.bias)[:, :, None]
             u = self._rescale(genome, u, synapses.weight, synapses.bias)
             last = index == len(net.layers) - 1
-            if self.normalization is not None and (self.normalize_last or not last):
+            kind = self._forward_normalization
+            if kind is not None and (self.normalize_last or not last):
                 if statistics is None:
-                    measured.append(neurons.measure(u, self.normalization))
+                    measured.append(neurons.measure(u, kind))
                 else:
                     measured.append(statistics[index])
                 mean, deviation = genome.forward_mean, genome.forward_deviation
@@ -325,11 +338,11 @@ class Blur(AbstractRule):
             u = neurons.send(neurons.mix(mu, final[index]), weight)
             u = self._rescale(genome, u, weight, None)
             u = neurons.backward_drive(self.backward_update, genome.f, final[index - 1], u)
-            if self.normalization is not None:
+            if self._backward_normalization is not None:
                 mean, deviation = genome.backward_mean, genome.backward_deviation
                 assert mean is not None
                 assert deviation is not None
-                statistics = neurons.measure(u, self.normalization)
+                statistics = neurons.measure(u, self._backward_normalization)
                 u = neurons.normalize(u, statistics, mean, deviation)
             final[index - 1] = activations.apply(self.backward_activation, u)
         return final
@@ -442,6 +455,7 @@ class Blur(AbstractRule):
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "backward_update": ("additive", "multiplicative", "multiplicative_second_state"),
     "normalization": (None, "batch", "units", "batch_and_units"),
+    "normalized_passes": ("both", "forward", "backward"),
     "statistics": ("stored", "batch"),
     "synapse_normalization": (None, "activations", "stored"),
     "oja": (None, "full", "relative", "first", "weights", "activations"),
