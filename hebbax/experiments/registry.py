@@ -12,6 +12,7 @@ _PLACES = {
     "blur/gradient-equivalence": ("hebbax.experiments.blur.gradient_equivalence", "Equivalence"),
     "blur/metric-equivalence": ("hebbax.experiments.blur.metric_equivalence", "MetricEquivalence"),
     "blur/toy": ("hebbax.experiments.blur.toy", "Toy"),
+    "blur/states": ("hebbax.experiments.blur.states", "States"),
 }
 NAMES = tuple(_PLACES)
 

@@ -60,10 +60,12 @@ class Toy(Experiment):
         "learn": ("xor",),
         "held_out": ("blobs5",),
         "out_of_domain": "digits",
-        "runs": 2,
+        "hidden": 4,
+        "unrolls": 2,
+        "runs": 1,
         "steps": 2,
         "networks": 2,
-        "points": (1, 10),
+        "points": (1, 2),
     }
     paper: ClassVar = {"steps": 10_000, "learning_rate": 5e-4, "clip": 10.0, "networks": 32}
 
@@ -191,14 +193,16 @@ class Toy(Experiment):
                 for index, updates in enumerate(self.points):
                     line = {"task": task.name, "role": task.role, "run": run, "updates": updates}
                     each = curves[:, index]
-                    mean = {"network": "mean", "accuracy": each.mean(), "deviation": each.std()}
-                    rows.append(line | mean)
+                    mean, deviation = f"{each.mean():.4f}", f"{each.std():.4f}"
+                    rows.append(
+                        line | {"network": "mean", "accuracy": mean, "deviation": deviation}
+                    )
                     if run == best:
                         rows += [
-                            line | {"network": network, "accuracy": value}
+                            line | {"network": network, "accuracy": f"{value:.4f}"}
                             for network, value in enumerate(each)
                         ]
-        return [{n: f"{v:.4f}" if isinstance(v, float) else v for n, v in r.items()} for r in rows]
+        return rows
 
     def _draw(
         self,
