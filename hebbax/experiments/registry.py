@@ -13,6 +13,9 @@ _PLACES = {
     "blur/metric-equivalence": ("hebbax.experiments.blur.metric_equivalence", "MetricEquivalence"),
     "blur/toy": ("hebbax.experiments.blur.toy", "Toy"),
     "blur/states": ("hebbax.experiments.blur.states", "States"),
+    "blur/depth": ("hebbax.experiments.blur.depth", "Depth"),
+    "blur/non-linearities": ("hebbax.experiments.blur.non_linearities", "NonLinearities"),
+    "blur/variants": ("hebbax.experiments.blur.variants", "Variants"),
 }
 NAMES = tuple(_PLACES)
 
