@@ -8,6 +8,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from hebbax.analysis import MetricTest, change_jacobian, metric_test
 from hebbax.experiments.blur._xor import (
@@ -19,6 +20,7 @@ from hebbax.experiments.blur._xor import (
     subject,
 )
 from hebbax.experiments.experiment import Experiment, Finding
+from hebbax.plots import INK, LEARNER_COLOURS, tidy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +102,29 @@ def _counts(states: int) -> list[int]:
 
 
 def _draw(found: dict[str, list[MetricTest]], counts: list[int]) -> Figure:
-    figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    for name, tests in found.items():
-        axis.plot(counts, [test.everywhere for test in tests], "o-", label=name)
+    figure, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    tidy(axis)
+    for (name, tests), colour in zip(found.items(), LEARNER_COLOURS, strict=False):
+        definite = np.array([test.definite for test in tests])
+        solutions = np.array([test.everywhere for test in tests])
+        axis.plot(counts, solutions, color=colour, label=name)
+        for chosen, fill in ((definite, colour), (~definite, "white")):
+            places = np.asarray(counts)[chosen]
+            axis.plot(places, solutions[chosen], "o", color=colour, markerfacecolor=fill)
+    for label, fill in (("positive-definite among them", INK), ("none among them", "white")):
+        axis.plot([], [], "o", color=INK, markerfacecolor=fill, label=label)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=1)
-    axis.set_xlabel("states at which gQ must be symmetric")
-    axis.set_ylabel("dimension of the space of solutions g")
-    axis.set_title("Constant metrics under which the rule could descend a loss")
-    axis.legend()
+    axis.set_ylim(-0.2, 2 * max(test.everywhere for tests in found.values() for test in tests) + 1)
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_xlabel("states at which gQ must be symmetric", color=INK)
+    axis.set_ylabel("dimension of the space of solutions g", color=INK)
+    axis.set_title(
+        "Constant metrics g under which the rule could descend a loss\n"
+        f"one genome, states of up to {counts[-1]} networks learning xor",
+        fontsize=11,
+        color=INK,
+    )
+    axis.legend(frameon=False)
     return figure
