@@ -16,6 +16,16 @@ _PLACES = {
     "blur/depth": ("hebbax.experiments.blur.depth", "Depth"),
     "blur/non-linearities": ("hebbax.experiments.blur.non_linearities", "NonLinearities"),
     "blur/variants": ("hebbax.experiments.blur.variants", "Variants"),
+    "blur/generalisation": ("hebbax.experiments.blur.generalisation", "Generalisation"),
+    "blur/sgd": ("hebbax.experiments.blur.sgd", "Sgd"),
+    "blur/normalisation": ("hebbax.experiments.blur.normalisation", "Normalisation"),
+    "blur/curriculum": ("hebbax.experiments.blur.curriculum", "CurriculumTraining"),
+    "blur/cma-es": ("hebbax.experiments.blur.cma_es", "CmaEs"),
+    "blur/oja": ("hebbax.experiments.blur.oja", "Oja"),
+    "blur/synapse-normalisation": (
+        "hebbax.experiments.blur.synapse_normalisation",
+        "SynapseNormalisation",
+    ),
 }
 NAMES = tuple(_PLACES)
 
