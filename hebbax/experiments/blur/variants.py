@@ -116,7 +116,7 @@ class Variants(Experiment):
     hidden: int = 32
     unrolls: int = 10
     batch: int = 128
-    steps: int = 250
+    steps: int = 500
     learning_rate: float = 1e-2
     clip: float = 1.0
     runs: int = 2
