@@ -1,22 +1,35 @@
 """`hebbax rules`."""
 
 import dataclasses
+from typing import Any
 
 from tyro.conf import FlagCreatePairsOff
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
+from hebbax.cli._errors import at_least
 
 
 @dataclasses.dataclass(frozen=True)
 class Rules(Command):
     """List the rules that ship with the package."""
 
+    evaluate: FlagCreatePairsOff[bool] = False
+    """Train networks with each of them, and with Adam, on every data set that is here: a table."""
+    seeds: int = 8
+    """Networks for each rule and data set in that table."""
+    updates: int = 1000
+    """Updates of each network in that table, at least 5."""
     json: FlagCreatePairsOff[bool] = False
     """Print JSON."""
 
     def run(self) -> int:
         """Do it."""
+        at_least(1, seeds=self.seeds)
+        at_least(5, updates=self.updates)
+        return self._evaluate() if self.evaluate else self._list()
+
+    def _list(self) -> int:
         from rich import box
         from rich.table import Table
 
@@ -47,3 +60,44 @@ class Rules(Command):
         place.print(table)
         say(place, "hebbax show NAME prints one; hebbax evaluate NAME --task TASK puts it to work")
         return 0
+
+    def _evaluate(self) -> int:
+        from hebbax.cli._jax import set_up_jax
+
+        set_up_jax(runs=1)
+        from hebbax._progress import Progress
+        from hebbax.experiments import zoo_table
+
+        on, names = zoo_table.at_hand(), zoo_table.supervised()
+        points = [point for point in zoo_table.POINTS if point <= self.updates]
+        with Progress("evaluating", len(on) * (len(names) + 1), shown=True) as bar:
+            rows = zoo_table.table(names, on, points=points, seeds=self.seeds, told=bar.update)
+        if self.json:
+            print_json(rows)
+            return 0
+        place = console()
+        say(
+            place,
+            f"test accuracy after updates of {zoo_table.BATCH} examples, mean of {self.seeds} "
+            f"networks with {zoo_table.HIDDEN[0]} hidden units:",
+        )
+        say(place, _markdown(rows))
+        say(place, "Adam has the best of 13 learning rates, chosen on the test set at each column")
+        return 0
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    """Return a table that can be read as it is and put into a page."""
+    points = rows[0]["updates"]
+    lines = [["data set", "rule", *map(str, points)]]
+    for row in rows:
+        lines.append([row["task"], row["rule"], *map(_short, row["accuracy"])])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+            for line in lines]  # fmt: skip
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([text[0], rule, *text[1:]])
+
+
+def _short(accuracy: dict[str, float] | None) -> str:
+    return "overflow" if accuracy is None else f"{accuracy['mean']:.3f}"

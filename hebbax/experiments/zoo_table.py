@@ -1,0 +1,85 @@
+"""The table of `hebbax rules --evaluate`: all shipped rules on the same tasks, and tuned Adam."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from hebbax import data, tasks, zoo
+from hebbax.meta.evaluation import Curves, evaluate
+from hebbax.meta.tuning import RATES, best_backprop
+
+POINTS = (5, 10, 20, 50, 100, 200, 500, 1000)
+"""Numbers of updates in the table."""
+TASKS = ("digits", "mnist", "fashion_mnist", "az_letters")
+HIDDEN, BATCH = (64,), 128
+ADAM = "Adam, best rate"
+
+
+def at_hand() -> tuple[str, ...]:
+    """Return those of `TASKS` whose files are on this machine."""
+    there = {info.name for info in data.available() if info.found}
+    return tuple(name for name in TASKS if name in there)
+
+
+def supervised() -> tuple[str, ...]:
+    """Return the shipped rules that learn from labels."""
+    return tuple(name for name in zoo.list() if not name.startswith("unsupervised/"))
+
+
+def table(
+    names: Sequence[str],
+    on: Sequence[str],
+    *,
+    points: Sequence[int] = POINTS,
+    seeds: int = 8,
+    rates: int = 13,
+    seed: int = 0,
+    told: Callable[[int, str], None] = lambda done, what: None,
+) -> list[dict[str, Any]]:
+    """Train networks of 64 hidden units with every rule on every task, images at full size.
+
+    **Arguments:**
+
+    - `names`: shipped rules. `on`: tasks, see `hebbax.tasks.by_name`.
+    - `points`: numbers of updates, of 128 examples each, after which test accuracy is taken.
+    - `seeds`: networks a rule and task.
+    - `rates`: how many of the 13 learning rates of `best_backprop` Adam may choose from.
+    - `told`: called with how many learners are done, and which is next.
+
+    **Returns:** a row for each task and learner: its `accuracy`, for each point `{"mean", "std"}`,
+    or None where a network's loss is no longer finite.
+    """
+    settings: dict[str, Any] = {
+        "hidden": HIDDEN,
+        "steps": max(points),
+        "batch": BATCH,
+        "seeds": seeds,
+        "key": jax.random.key(seed),
+        "at": tuple(points),
+    }
+    few = RATES["adam"][:: max(1, (len(RATES["adam"]) - 1) // max(1, rates - 1))]
+    rows = []
+    for task in on:
+        family = tasks.by_name(task)
+        for name in (*names, ADAM):
+            told(len(rows), f"{name} on {task}")
+            if name == ADAM:
+                curves, _ = best_backprop("adam", family, rates=few, **settings)
+            else:
+                curves = evaluate(*zoo.load(name), family, **settings)
+            rows.append({"task": task, "rule": name, "updates": list(points), **_summary(curves)})
+    return rows
+
+
+def _summary(curves: Curves) -> dict[str, Any]:
+    means, deviations = curves.accuracy.mean(axis=0), curves.accuracy.std(axis=0)
+    # Accuracy alone would not show it: the largest of no numbers is the first.
+    finite = np.isfinite(curves.loss).all(axis=0)
+    return {
+        "accuracy": [
+            {"mean": float(mean), "std": float(deviation)} if good else None
+            for mean, deviation, good in zip(means, deviations, finite, strict=True)
+        ]
+    }
