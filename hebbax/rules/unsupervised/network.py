@@ -74,20 +74,51 @@ def draw_network(key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
     return Network(tuple(layers))
 
 
+class Moments(NamedTuple):
+    """Mean and variance `[units]` of what a layer receives, before its normalisation."""
+
+    mean: Float[Array, " units"]
+    variance: Float[Array, " units"]
+
+
 def run_forward(
-    net: Network, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
+    net: Network,
+    x: Float[Array, "batch in"],
+    activation: Callable[[Array], Array],
+    moments: tuple[Moments, ...] | None = None,
 ) -> list[Activity]:
     """Return the activity of all layers, the input first ("Base Model" of the appendix).
 
     Every layer is normalised by the mean and the variance of each unit over this batch, the top
     layer too, so no column's size matters, and features depend on the batch that they are
-    computed in.
+    computed in; unless `moments`, one of each layer but the input, are to be used instead.
     """
-    activity = [Activity(x, x)]
-    for layer in net.layers:
+    return _run(net, x, activation, moments)[0]
+
+
+def measure(
+    net: Network, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
+) -> tuple[Moments, ...]:
+    """Return the moments that `run_forward` normalises this batch by, of all layers but x."""
+    return _run(net, x, activation, None)[1]
+
+
+def _run(
+    net: Network,
+    x: Float[Array, "batch in"],
+    activation: Callable[[Array], Array],
+    moments: tuple[Moments, ...] | None,
+) -> tuple[list[Activity], tuple[Moments, ...]]:
+    activity, used = [Activity(x, x)], []
+    for index, layer in enumerate(net.layers):
         a = activity[-1].x @ layer.weight
-        a = a - jnp.mean(a, axis=0, keepdims=True)
-        variance = jnp.mean(a**2, axis=0, keepdims=True)
-        z = a * jax.lax.rsqrt(variance + _EPSILON) + layer.bias[None]
+        if moments is None:
+            mean = jnp.mean(a, axis=0)
+            a = a - mean[None]
+            used.append(Moments(mean, jnp.mean(a**2, axis=0)))
+        else:
+            used.append(moments[index])
+            a = a - used[-1].mean[None]
+        z = a * jax.lax.rsqrt(used[-1].variance[None] + _EPSILON) + layer.bias[None]
         activity.append(Activity(z, activation(z)))
-    return activity
+    return activity, tuple(used)

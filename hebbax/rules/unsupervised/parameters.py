@@ -198,6 +198,6 @@ def draw_parameters(
         ),
         delta=draw.linear(hidden, signal),
         readout=readout,
-        merge=Linear(jnp.full(planes, merge), jnp.zeros(())),
+        merge=Linear(jnp.full(planes, merge, float), jnp.zeros(())),
         bias=draw.linear(hidden),
     )

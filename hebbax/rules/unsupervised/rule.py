@@ -16,8 +16,10 @@ from hebbax.rules.unsupervised import hidden, planes, readouts, signals
 from hebbax.rules.unsupervised.network import (
     Activity,
     Layer,
+    Moments,
     Network,
     draw_network,
+    measure,
     run_forward,
 )
 from hebbax.rules.unsupervised.parameters import PLANES, Parameters, draw_parameters
@@ -185,14 +187,27 @@ class UnsupervisedRule(AbstractRule):
         self._check_batch(net, x)
         return self.forward(net, x)[-1].x
 
+    def measure(self, net: Network, x: Float[Array, "batch in"]) -> tuple[Moments, ...]:
+        """Return the moments of every layer but the input over a batch, for `predict_alone`."""
+        self._check_batch(net, x)
+        return measure(net, x, self._function)
+
+    def predict_alone(
+        self, net: Network, x: Float[Array, "batch in"], moments: tuple[Moments, ...]
+    ) -> Float[Array, "batch features"]:
+        """Return features normalised by `moments` of another batch: each row stands alone."""
+        check_batch(x, None, (net.sizes[0], net.sizes[-1]))
+        return run_forward(net, x, self._function, moments)[-1].x
+
     def forward(self, net: Network, x: Float[Array, "batch in"]) -> list[Activity]:
         """Return the activity of every layer, `[batch, units]`, the input first."""
+        return run_forward(net, x, self._function)
+
+    @property
+    def _function(self) -> Callable[[Array], Array]:
         if callable(self.activation):
-            return run_forward(net, x, self.activation)
-        function = (
-            step_function if self.activation == "step" else activations.plain(self.activation)
-        )
-        return run_forward(net, x, function)
+            return self.activation
+        return step_function if self.activation == "step" else activations.plain(self.activation)
 
     def backward(self, theta: Parameters, net: Network, activity: list[Activity]) -> list[Signals]:
         """Return the error signals and hidden states of every layer, the input first."""

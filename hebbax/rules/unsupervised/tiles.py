@@ -103,7 +103,9 @@ def block_gradient(
     return found._replace(w=jnp.moveaxis(found.w.reshape(inputs, taps, outputs), 1, 0))
 
 
-def _read(source: Normalized | Inputs, cut: Callable[[Array], Array]) -> Inputs:
+def _read(
+    source: Normalized | Inputs, cut: Callable[[Array], Array]
+) -> Float[Array, "_batch _units in"]:
     if isinstance(source, Normalized):
         return source._replace(u=cut(source.u)).rectified()
     return cut(source)
