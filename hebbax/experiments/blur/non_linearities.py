@@ -78,8 +78,8 @@ class NonLinearities(Experiment):
         fewest, most = min(self.states), max(self.states)
         pairs = [(forward, backward) for forward in self.forward for backward in self.backward]
         curved = (self.curved, self.curved)
-        cases: list[Case] = [(*pair, fewest) for pair in pairs]
-        cases += [(*pair, states) for pair in (LINEAR, curved) for states in self.states]
+        cases: list[Case] = [(forward, backward, fewest) for forward, backward in pairs]
+        cases += [(f, b, states) for f, b in (LINEAR, curved) for states in self.states]
         accuracy = {case: self._learn(work, case, seed) for case in dict.fromkeys(cases)}
         mean = {case: float(values.mean()) for case, values in accuracy.items()}
         learnt = [pair for pair in pairs if mean[*pair, fewest] >= LEARNT]
