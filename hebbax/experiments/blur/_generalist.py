@@ -40,6 +40,7 @@ class Generalist(Experiment):
     query: int = 256
     learning_rate: float = 1e-2
     clip: float = 1.0
+    optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     networks: int = 4
     rates: int = 9
     points: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
@@ -101,9 +102,11 @@ class Generalist(Experiment):
             "at": self.points,
         }
         found = {GENOME: hx.evaluate(self.rule, theta, family, **settings)}
-        for optimizer, name in OPTIMIZERS.items():
+        for optimizer in self.optimizers:
             rates = spread(optimizer, self.rates)
-            found[name], _ = best_backprop(optimizer, family, rates=rates, **settings)
+            found[OPTIMIZERS[optimizer]], _ = best_backprop(
+                optimizer, family, rates=rates, **settings
+            )
         return found
 
 

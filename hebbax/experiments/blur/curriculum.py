@@ -34,7 +34,7 @@ class CurriculumTraining(Experiment):
     smoke: ClassVar = {
         "data": "digits",
         "states": 2,
-        "hidden": (4,),
+        "hidden": (),
         "unrolls": (1, 2),
         "every": 4,
         "log_every": 1,

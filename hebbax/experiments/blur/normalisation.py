@@ -46,7 +46,7 @@ class Normalisation(Experiment):
         "data": "digits",
         "variants": (BOTH, NEITHER),
         "size": 4,
-        "sizes": (4, 8),
+        "sizes": (4,),
         "crop": None,
         "hidden": 4,
         "layers": (1, 2),

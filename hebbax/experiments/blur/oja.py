@@ -34,7 +34,7 @@ class Oja(Experiment):
     )
     smoke: ClassVar = {
         "data": "digits",
-        "hidden": (4,),
+        "hidden": (),
         "unrolls": 2,
         "steps": 2,
         "runs": 1,

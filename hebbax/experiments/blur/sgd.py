@@ -47,10 +47,11 @@ class Sgd(Generalist):
     smoke: ClassVar = {
         "data": "digits",
         "states": 2,
-        "hidden": (4, 4),
-        "unrolls": (1, 2),
+        "hidden": (4,),
+        "unrolls": (2,),
         "every": 1,
-        "runs": 2,
+        "runs": 1,
+        "optimizers": ("sgd",),
         "batch": 16,
         "query": 16,
         "networks": 2,
@@ -86,7 +87,7 @@ class Sgd(Generalist):
         genome = hx.evaluate(self.rule, theta, family, **settings)
         lines = rows(genome, learner=GENOME)
         found: dict[str, dict[float, hx.Curves]] = {}
-        for optimizer in OPTIMIZERS:
+        for optimizer in self.optimizers:
             found[optimizer] = {
                 rate: hx.evaluate(
                     Backprop(optimizer), LearningRate(jnp.asarray(rate, float)), family, **settings
@@ -128,7 +129,7 @@ class Sgd(Generalist):
         found: dict[str, dict[float, hx.Curves]],
     ) -> Figure:
         figure = Figure(figsize=(11, 4.2), layout="constrained")
-        grid = figure.subplots(1, len(found), sharey=True)
+        grid = np.atleast_1d(figure.subplots(1, len(found), sharey=True))
         scale = LogNorm(
             min(min(curves) for curves in found.values()),
             max(max(curves) for curves in found.values()),

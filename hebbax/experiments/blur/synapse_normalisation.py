@@ -46,7 +46,7 @@ class SynapseNormalisation(Experiment):
     smoke: ClassVar = {
         "data": "digits",
         "variants": (NORMALISED, BOTH),
-        "hidden": (4,),
+        "hidden": (),
         "unrolls": 2,
         "steps": 1,
         "runs": 1,
