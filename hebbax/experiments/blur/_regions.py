@@ -1,7 +1,6 @@
 """What a network says about a plane larger than the one it has learnt from."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -40,7 +39,8 @@ def draw_region(
     side = np.linspace(-reach, reach, RESOLUTION)
     plane = jnp.asarray(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2), jnp.float32)
     sizes = (2, *hidden, family.outputs)
-    share = np.asarray(_answers(rule, theta, task, sizes, updates, batch, plane, k_net, k_data))
+    xs, ys = task.stream(k_data, updates, batch)
+    share = np.asarray(_answers(rule, theta, sizes, xs, ys, plane, k_net))
     colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: family.outputs]])
     # The mean of the classes' colours: pale where the network is not sure.
     image = (share @ (0.35 + 0.65 * colours)).reshape(RESOLUTION, RESOLUTION, 3)
@@ -50,19 +50,18 @@ def draw_region(
     axes.set(xticks=[], yticks=[])
 
 
+# Given the batches, not the task: one program serves all tasks of as many classes.
 @eqx.filter_jit
 def _answers(
     rule: hx.AbstractRule,
     theta: PyTree,
-    task: Any,
     sizes: tuple[int, ...],
-    updates: int,
-    batch: int,
+    xs: Float[Array, "updates batch 2"],
+    ys: Float[Array, "updates batch classes"],
     plane: Float[Array, "points 2"],
     k_net: PRNGKeyArray,
-    k_data: PRNGKeyArray,
 ) -> Float[Array, "points classes"]:
-    """Return class probabilities on the plane after some updates."""
+    """Return class probabilities on the plane after learning from some batches."""
     net = rule.init_network(theta, k_net, sizes)
-    net, _ = hx.unroll(rule, theta, net, *task.stream(k_data, updates, batch))
+    net, _ = hx.unroll(rule, theta, net, xs, ys)
     return jax.nn.softmax(rule.predict(theta, net, plane))

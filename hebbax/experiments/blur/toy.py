@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import hebbax as hx
 from hebbax.experiments.blur._images import learn, small_mnist
@@ -284,6 +285,7 @@ class Toy(Experiment):
         axes.axvline(self.unrolls, color=GRID, lw=1.0)
         axes.set_title(task.name.replace("_", " "), fontsize=9, color=INK)
         axes.set_xlabel("updates", color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _images(name: str) -> hx.tasks.AbstractFamily:
