@@ -3,6 +3,9 @@
 The public names; every one is documented where it is defined.
 """
 
+import importlib as _importlib
+import typing as _typing
+
 from hebbax import data as data
 from hebbax import losses as losses
 from hebbax import tasks as tasks
@@ -36,3 +39,20 @@ from hebbax.rules import MetaRnn as MetaRnn
 from hebbax.rules import UnsupervisedRule as UnsupervisedRule
 from hebbax.rules import Vsml as Vsml
 from hebbax.scale.ray import Ray as Ray
+
+if _typing.TYPE_CHECKING:
+    from hebbax.estimators import PlasticClassifier as PlasticClassifier
+    from hebbax.estimators import PlasticFeatures as PlasticFeatures
+
+_ESTIMATORS = ("PlasticClassifier", "PlasticFeatures")
+
+
+def __getattr__(name: str) -> object:
+    """Import the estimators when they are first asked for: scikit-learn takes its time."""
+    if name in _ESTIMATORS:
+        return getattr(_importlib.import_module("hebbax.estimators"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ESTIMATORS])

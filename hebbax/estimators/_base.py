@@ -1,0 +1,102 @@
+"""What the estimators have in common."""
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
+
+from hebbax.estimators import _learning
+from hebbax.estimators._inputs import Moments, check_standardize, measure, standardized
+from hebbax.estimators._rules import FoundRule, find_rule
+from hebbax.rules import AbstractRule
+
+STEPS = 20
+"""Updates where neither the caller nor the rule's card says how many."""
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and int(value) >= 1
+
+
+def check_counts(**counts: Any) -> None:
+    """Refuse what is neither a positive whole number nor None. **Raises:** `ValueError`."""
+    for name, value in counts.items():
+        if value is not None and not _counts(value):
+            raise ValueError(f"{name} must be a positive whole number; got {value!r}.")
+
+
+class PlasticEstimator(BaseEstimator):
+    """Parameters, input checks and the inner loop; see the estimators themselves."""
+
+    rule: Any
+    hidden: Sequence[int]
+    steps: int | None
+    batch_size: int
+    standardize: str | None
+    random_state: Any
+
+    rule_: AbstractRule
+    theta_: PyTree
+    network_: PyTree
+    updates_: int
+    _found: FoundRule
+    _moments: Moments
+
+    def _begin(self) -> np.random.RandomState:
+        """Check the parameters and find the rule; return the source of random numbers."""
+        check_standardize(self.standardize)
+        check_counts(steps=self.steps)
+        if self.batch_size is None:
+            raise ValueError("batch_size must be a positive whole number; got None.")
+        check_counts(batch_size=self.batch_size)
+        if not isinstance(self.hidden, Sequence) or not all(map(_counts, self.hidden)):
+            raise ValueError(
+                f"hidden must hold the units of each hidden layer, such as (64,); "
+                f"got {self.hidden!r}."
+            )
+        random = check_random_state(self.random_state)
+        self._found = find_rule(self.rule)
+        self.rule_, self.theta_ = self._found.rule, self._found.theta
+        return random
+
+    def _steps(self) -> int:
+        if self.steps is not None:
+            return int(self.steps)
+        return self._found.trained_updates or STEPS
+
+    def _draw(self, random: np.random.RandomState, outputs: int) -> PyTree:
+        """Draw a network for the inputs that have been measured."""
+        inputs = len(self._moments.mean)
+        key = jax.random.key(random.randint(2**31 - 1))
+        sizes = (inputs, *(int(n) for n in self.hidden), outputs)
+        return _learning.draw(self.rule_, self.theta_, key, sizes)
+
+    def _learn(
+        self, net: PyTree, batches: Any, x: np.ndarray, y: np.ndarray | None, before: int
+    ) -> None:
+        """Apply the rule to the rows of each batch, and keep the network if it is finite."""
+        updates = before
+        for rows in batches:
+            labels = None if y is None else y[rows]
+            net = _learning.update(self.rule_, self.theta_, net, x[rows], labels)
+            updates += 1
+        _learning.check_finite(net, updates, self._found)
+        self.network_, self.updates_ = net, updates
+
+    def _measure(self, x: np.ndarray, *, goes_on: bool = False) -> np.ndarray:
+        """Take the moments of `x`, with those of earlier rows if that `goes_on`; standardise."""
+        moments = self._moments.including(x) if goes_on else measure(x)
+        x = standardized(x, moments, self.standardize)
+        self._moments = moments
+        return x
+
+    def _standardized(self, X: Any) -> np.ndarray:
+        """Check and standardise what a fitted estimator is asked about."""
+        x: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return standardized(x, self._moments, self.standardize)

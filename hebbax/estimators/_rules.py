@@ -1,0 +1,60 @@
+"""The rules that estimators may be given: a shipped one, a file, or a pair (rule, θ)."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxtyping import PyTree
+
+from hebbax import zoo
+from hebbax.rule_file import read_rule_file
+from hebbax.rules import AbstractRule
+
+
+class FoundRule(NamedTuple):
+    """A rule, its θ, and its card, empty for a pair."""
+
+    rule: AbstractRule
+    theta: PyTree
+    card: dict[str, Any]
+
+    @property
+    def trained_updates(self) -> int | None:
+        """The longest lifetime of meta-training, in updates; None where no card says it."""
+        options = self.card.get("options")
+        unrolls = options.get("unrolls") if isinstance(options, dict) else None
+        if isinstance(unrolls, (list, tuple)):
+            unrolls = max(unrolls, default=None)
+        return unrolls if isinstance(unrolls, int) else None
+
+
+def find_rule(given: Any) -> FoundRule:
+    """Return the rule that the parameter `rule` of an estimator names.
+
+    `given` is the name of a shipped rule, the path of a rule file or of a run directory, or a
+    pair of a rule and its θ.
+
+    **Raises:** `ValueError` if it is none of these, or its file cannot be read.
+    """
+    if isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], AbstractRule):
+        return FoundRule(given[0], given[1], {})
+    if not isinstance(given, (str, os.PathLike)):
+        raise ValueError(
+            f"rule must be the name of a shipped rule, a rule file or a pair (rule, theta); "
+            f"got {given!r}."
+        )
+    if given in zoo.list():
+        return FoundRule(*read_rule_file(zoo.path(str(given))))
+    path = Path(given)
+    if path.is_dir():
+        path = path / "rule.safetensors"
+    if path.is_file():
+        return FoundRule(*read_rule_file(path))
+    shipped = zoo.list()
+    near = difflib.get_close_matches(str(given), shipped, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"rule must be a shipped rule ({', '.join(shipped) or 'this version has none'}), a rule "
+        f"file, a run directory or a pair (rule, theta); got {str(given)!r}.{hint}"
+    )

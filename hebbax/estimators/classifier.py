@@ -1,0 +1,163 @@
+"""`PlasticClassifier`: networks that a supervised rule trains, for scikit-learn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import PyTree
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from hebbax.estimators import _learning
+from hebbax.estimators._base import PlasticEstimator
+from hebbax.rules import AbstractRule, Blur, UnsupervisedRule
+
+FLOATS = (np.float64, np.float32)
+
+
+class PlasticClassifier(ClassifierMixin, PlasticEstimator):
+    """A classifier whose network is trained by a learned rule: no gradient, no learning rate.
+
+    `fit` draws a fresh network and applies the rule to `steps` random batches of the training
+    data. `partial_fit` learns online: one update for each `batch_size` of the rows it is given,
+    in their order.
+
+    **Arguments:**
+
+    - `rule`: the name of a shipped rule (`hx.zoo.list()`), a rule file or run directory, or a
+      pair (rule, θ). Its predictions must not depend on each other.
+    - `hidden`: units of the hidden layers.
+    - `steps`: updates of `fit`. None for as many as the rule's lifetimes had in meta-training, as
+      its card says, or 20 where there is no card. A rule need not stay stable for longer.
+    - `batch_size`: examples in each update.
+    - `standardize`: bring the inputs to mean 0 and deviation 1 as measured on the training data,
+      which is what rules are meta-trained on: each of the `"columns"` by itself, or `"all"` by
+      one mean and one deviation, which suits pixels. None for inputs that are so already.
+      `partial_fit` measures all rows it has seen so far.
+    - `random_state`: decides synapses and batches, hence every bit of the result.
+
+    **Attributes** of a fitted classifier: `classes_`, `rule_`, `theta_`, `network_` (the network
+    state φ), `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the
+    columns have names.
+
+    Rules that normalise over the batch, such as `blur/mnist`, learn little from a few rows at a
+    time: give `partial_fit` some dozens.
+    """
+
+    classes_: np.ndarray
+
+    def __init__(
+        self,
+        rule: str | Path | tuple[AbstractRule, PyTree] = "blur/mnist",
+        *,
+        hidden: Sequence[int] = (64,),
+        steps: int | None = None,
+        batch_size: int = 128,
+        standardize: str | None = "columns",
+        random_state: Any = None,
+    ):
+        self.rule = rule
+        self.hidden = hidden
+        self.steps = steps
+        self.batch_size = batch_size
+        self.standardize = standardize
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "PlasticClassifier":
+        """Train a fresh network on `X` `[n, in]` and labels `y` `[n]` of any type.
+
+        **Raises:** `ValueError` for bad parameters or data, and if the network overflows.
+        """
+        random = self._begin_supervised()
+        X, y = validate_data(self, X, y, dtype=[*FLOATS])
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self._check_classes()
+        x = self._measure(X)
+        net = self._draw(random, len(self.classes_))
+        batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
+        self._learn(net, batches, x, self._one_hot(codes), 0)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "PlasticClassifier":
+        """Learn from some more rows; a fitted classifier goes on with its network.
+
+        `classes` are all labels that will ever occur; the first call needs them.
+
+        **Raises:** `ValueError` as `fit`, or if `y` holds a label that is not among the classes.
+        """
+        first = not hasattr(self, "network_")
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        random = self._begin_supervised() if first else None
+        X, y = validate_data(self, X, y, reset=first, dtype=[*FLOATS])
+        check_classification_targets(y)
+        if first:
+            self.classes_ = np.unique(classes)
+            self._check_classes()
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            raise ValueError(
+                f"classes must stay those of the first call, {self.classes_.tolist()}; "
+                f"got {np.unique(classes).tolist()}."
+            )
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y must hold labels among classes, {self.classes_.tolist()}; "
+                f"got {unknown.tolist()[:10]}."
+            )
+        x = self._measure(X, goes_on=not first)
+        net = self.network_ if random is None else self._draw(random, len(self.classes_))
+        # Even shares rather than a last one of a few rows, from which some rules learn badly.
+        shares = np.array_split(np.arange(len(x)), -(-len(x) // self.batch_size))
+        labels = self._one_hot(np.searchsorted(self.classes_, y))
+        self._learn(net, shares, x, labels, 0 if first else self.updates_)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, `[n, classes]`, columns as in `classes_`."""
+        logits = self._logits(X)
+        logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return logits / logits.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each row."""
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
+
+    def _logits(self, X: Any) -> np.ndarray:
+        check_is_fitted(self, "network_")
+        x = self._standardized(X)
+        rule, theta, net = self.rule_, self.theta_, self.network_
+        logits = _learning.in_pieces(lambda x: _learning.predict(rule, theta, net, x), x)
+        return logits.astype(np.float64)
+
+    def _begin_supervised(self) -> np.random.RandomState:
+        random = self._begin()
+        rule = self.rule_
+        if isinstance(rule, UnsupervisedRule):
+            raise ValueError(
+                "rule must learn from labels, which UnsupervisedRule does not; PlasticFeatures "
+                "takes it."
+            )
+        if isinstance(rule, Blur) and rule.statistics == "batch" and _batch_normalized(rule):
+            raise ValueError(
+                "rule must predict each row by itself; a Blur with statistics='batch' does not."
+            )
+        return random
+
+    def _check_classes(self) -> None:
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"at least two classes are needed; got one class only, {self.classes_.tolist()}."
+            )
+
+    def _one_hot(self, codes: np.ndarray) -> np.ndarray:
+        return np.eye(len(self.classes_), dtype=np.float32)[codes]
+
+
+def _batch_normalized(rule: Blur) -> bool:
+    forward = rule.normalized_passes in ("both", "forward")
+    return forward and rule.normalization in ("batch", "batch_and_units")

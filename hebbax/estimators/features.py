@@ -1,0 +1,117 @@
+"""`PlasticFeatures`: features that a rule makes without labels, for scikit-learn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from hebbax.estimators import _learning
+from hebbax.estimators._base import PlasticEstimator, check_counts
+from hebbax.rules import AbstractRule, UnsupervisedRule
+
+COMPONENTS = 32
+"""Features where neither the caller nor the rule says how many."""
+REFERENCE = 1024
+"""Training rows whose moments normalise the features of an `UnsupervisedRule`."""
+
+
+@eqx.filter_jit
+def _alone(rule: UnsupervisedRule, net: PyTree, x: Any, moments: PyTree) -> jax.Array:
+    return rule.predict_alone(net, x, moments)
+
+
+class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlasticEstimator):
+    """Features from a network that a learned rule trains without labels.
+
+    `fit` draws a fresh network and applies the rule to `steps` random batches of the training
+    data. `transform` returns the activity of its last layer. That of an `UnsupervisedRule` is
+    normalised by the moments of training rows rather than by those of the rows it is asked for,
+    so that each row's features stand alone.
+
+    **Arguments:**
+
+    - `rule`: the name of a shipped rule (`hx.zoo.list()`), a rule file or run directory, or a
+      pair (rule, θ). It must learn without labels.
+    - `n_components`: how many features; None for as many as the rule was made for, else 32.
+    - `hidden`: units of the hidden layers.
+    - `steps`, `batch_size`, `standardize`, `random_state`: as in `PlasticClassifier`.
+
+    **Attributes** of a fitted transformer: `rule_`, `theta_`, `network_` (the network state φ),
+    `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the columns
+    have names.
+    """
+
+    def __init__(
+        self,
+        rule: str | Path | tuple[AbstractRule, PyTree] = "unsupervised/small",
+        *,
+        n_components: int | None = None,
+        hidden: Sequence[int] = (64,),
+        steps: int | None = None,
+        batch_size: int = 128,
+        standardize: str | None = "columns",
+        random_state: Any = None,
+    ):
+        self.rule = rule
+        self.n_components = n_components
+        self.hidden = hidden
+        self.steps = steps
+        self.batch_size = batch_size
+        self.standardize = standardize
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> "PlasticFeatures":
+        """Train a fresh network on `X` `[n, in]`; `y` is not read.
+
+        **Raises:** `ValueError` for bad parameters or data, if the rule changes nothing without
+        labels, and if the network overflows.
+        """
+        random = self._begin()
+        check_counts(n_components=self.n_components)
+        if isinstance(self.rule_, UnsupervisedRule) and self.batch_size < 2:
+            raise ValueError("batch_size must be at least 2 for an UnsupervisedRule; got 1.")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        x = self._measure(X)
+        net = self._draw(random, self._components())
+        batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
+        self._learn(net, batches, x, None, 0)
+        before, after = jax.tree.leaves(net), jax.tree.leaves(self.network_)
+        if all(bool(jnp.array_equal(a, b)) for a, b in zip(before, after, strict=True)):
+            raise ValueError(
+                f"rule must learn without labels; this {type(self.rule_).__name__} changed nothing."
+            )
+        self._reference = None
+        if isinstance(self.rule_, UnsupervisedRule):
+            (rows,) = _learning.batches(len(x), 1, REFERENCE, random)
+            self._reference = self.rule_.measure(self.network_, jnp.asarray(x[rows]))
+        self._n_features_out = self._components()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the features `[n, features]` of the rows of `X`, float32."""
+        check_is_fitted(self, "network_")
+        x = self._standardized(X)
+        rule, theta, net = self.rule_, self.theta_, self.network_
+        if isinstance(rule, UnsupervisedRule):
+            moments = self._reference
+            return _learning.in_pieces(lambda x: _alone(rule, net, x, moments), x)
+        return _learning.in_pieces(lambda x: _learning.predict(rule, theta, net, x), x)
+
+    def _components(self) -> int:
+        if self.n_components is not None:
+            return int(self.n_components)
+        return getattr(self.rule_, "top_units", None) or COMPONENTS
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        assert tags.transformer_tags is not None
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

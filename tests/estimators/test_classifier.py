@@ -1,0 +1,255 @@
+"""`PlasticClassifier`: what scikit-learn's checks do not ask."""
+
+import pickle
+
+import jax
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris, load_wine
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import hebbax as hx
+from hebbax import zoo
+from hebbax.estimators import _learning
+from hebbax.estimators._inputs import measure, standardized
+from hebbax.estimators._rules import FoundRule
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return load_wine(return_X_y=True)
+
+
+def classifier(**options):
+    return hx.PlasticClassifier(**{"hidden": (16,), "random_state": 0, **options})
+
+
+def test_learns_and_is_repeatable(wine):
+    X, y = wine
+    one, same = (classifier().fit(X[::2], y[::2]) for _ in range(2))
+    assert one.score(X[1::2], y[1::2]) > 0.9
+    np.testing.assert_array_equal(one.predict_proba(X), same.predict_proba(X))
+    other = classifier(random_state=1).fit(X[::2], y[::2])
+    assert np.abs(other.predict_proba(X) - one.predict_proba(X)).max() > 1e-3
+    np.testing.assert_allclose(one.predict_proba(X).sum(axis=1), 1)
+    assert one.updates_ == zoo.card("blur/mnist")["options"]["unrolls"]
+
+
+def test_takes_frames_and_any_labels(wine):
+    X, y = wine
+    names = np.asarray(["red", "white", "rosé"])
+    frame = pd.DataFrame(X, columns=[f"column {n}" for n in range(13)])
+    fitted = classifier().fit(frame, pd.Series(names[y]))
+    assert fitted.classes_.tolist() == ["red", "rosé", "white"]
+    assert fitted.feature_names_in_.tolist() == frame.columns.tolist()
+    plain = classifier().fit(X, np.asarray([0, 2, 1])[y])
+    np.testing.assert_array_equal(fitted.predict(frame), fitted.classes_[plain.predict(X)])
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.predict(frame[frame.columns[::-1]])
+
+
+def test_small_data_and_few_classes():
+    X, y = load_iris(return_X_y=True)
+    two = classifier().fit(X[:100:10], y[:100:10] == 1)
+    assert two.predict_proba(X).shape == (150, 2)
+    assert two.score(X[:100], y[:100] == 1) > 0.9
+    with pytest.raises(ValueError, match="one class only"):
+        classifier().fit(X[:50], y[:50])
+
+
+def test_scikit_learns_own_tools(wine):
+    X, y = wine
+    pipeline = make_pipeline(StandardScaler(), classifier(standardize=None))
+    scores = cross_val_score(pipeline, X, y, cv=3)
+    assert scores.shape == (3,)
+    assert scores.mean() > 0.9
+    search = GridSearchCV(classifier(), {"steps": [1, 5]}, cv=2).fit(X, y)
+    assert search.best_params_["steps"] in (1, 5)
+    assert search.predict(X).shape == y.shape
+
+
+def test_clone_and_pickle(wine, tmp_path):
+    X, y = wine
+    rule, theta = zoo.load("blur/mnist")
+    fitted = classifier(rule=(rule, theta), steps=3).fit(X, y)
+    expected = fitted.predict_proba(X)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), expected)
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    again = joblib.load(tmp_path / "fitted.joblib")
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+    copy = clone(fitted)
+    assert not hasattr(copy, "network_")
+    np.testing.assert_array_equal(copy.fit(X, y).predict_proba(X), expected)
+    again.partial_fit(X, y)
+    assert again.updates_ == 3 + 2
+
+
+# Rules
+
+
+def test_a_rule_by_name_file_folder_and_pair(wine, tmp_path):
+    X, y = wine
+    rule, theta = zoo.load("blur/mnist")
+    hx.save_rule(tmp_path / "rule.safetensors", rule, theta)
+    by_name, *others = (
+        classifier(rule=given, steps=2).fit(X, y).predict_proba(X)
+        for given in (
+            "blur/mnist",
+            str(tmp_path / "rule.safetensors"),
+            tmp_path,
+            (rule, theta),
+        )
+    )
+    for other in others:
+        np.testing.assert_array_equal(other, by_name)
+
+
+def test_other_families(wine, key):
+    X, y = wine
+    for rule, hidden in (
+        (hx.Backprop("adam", learning_rate=0.05), (8,)),
+        (hx.MetaRnn(inputs=13, outputs=3, state_size=4), ()),
+    ):
+        fitted = classifier(rule=(rule, rule.init(key)), hidden=hidden).fit(X, y)
+        assert fitted.updates_ == 20
+        assert fitted.predict_proba(X).shape == (178, 3)
+
+
+def test_bad_rules(wine, unsupervised, unchecked, tmp_path):
+    X, y = wine
+    for given, message in (
+        ("blur/mnits", r"shipped rule \(.*blur/mnist.*\).*got 'blur/mnits'\. Did you mean"),
+        (3, "a rule file or a pair"),
+        (unsupervised, "must learn from labels"),
+        ((hx.Blur(statistics="batch"), None), "must predict each row by itself"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            classifier(rule=given).fit(X, y)
+    (tmp_path / "rule.safetensors").write_bytes(b"nothing")
+    with pytest.raises(hx.RuleFileError):
+        classifier(rule=tmp_path).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("card", "updates"),
+    [
+        ({}, None),
+        ({"options": {"unrolls": 20}}, 20),
+        ({"options": {"unrolls": [5, 50]}}, 50),
+        ({"options": {"unrolls": "many"}}, None),
+        ({"options": 3}, None),
+    ],
+)
+def test_trained_updates(card, updates):
+    assert FoundRule(hx.Hebbian(), None, card).trained_updates == updates
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be a positive whole number; got 0"),
+        ({"batch_size": 2.5}, "batch_size must be a positive whole number; got 2.5"),
+        ({"batch_size": None}, "batch_size must be a positive whole number; got None"),
+        ({"hidden": 64}, r"hidden must hold the units of each hidden layer.*got 64"),
+        ({"hidden": (0,)}, "hidden must hold the units"),
+        ({"standardize": "rows"}, "standardize must be one of columns, all; got 'rows'"),
+    ],
+)
+def test_bad_parameters(options, message, wine, unchecked):
+    with pytest.raises(ValueError, match=message):
+        classifier(**options).fit(*wine)
+
+
+def test_a_network_that_overflows(wine, key):
+    X, y = wine
+    rule = hx.Backprop("sgd", activation="relu")
+    theta = jax.tree.map(lambda a: 1e30 * a, rule.init(key))
+    fitted = classifier(rule=(rule, theta), hidden=(8,), steps=5)
+    with pytest.raises(ValueError, match="overflowed within 5 updates"):
+        fitted.fit(X, y)
+    with pytest.raises(NotFittedError):
+        fitted.predict(X)
+
+
+# Learning online
+
+
+def test_online(wine):
+    X, y = wine
+    order = np.random.RandomState(0).permutation(len(X))
+    X, y = X[order], y[order]
+    online = classifier()
+    for start in range(0, 120, 40):
+        rows = slice(start, start + 40)
+        online.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    assert online.updates_ == 3
+    assert online.score(X[120:], y[120:]) > 0.8
+    # All rows seen so far standardise the inputs.
+    np.testing.assert_allclose(online._moments.mean, X[:120].mean(axis=0))
+    np.testing.assert_allclose(online._moments.squares / 120, X[:120].var(axis=0))
+
+
+def test_online_in_even_shares(wine):
+    X, y = wine
+    online = classifier(batch_size=100).partial_fit(X, y, classes=np.unique(y))
+    assert online.updates_ == 2
+    online.partial_fit(X[:1], y[:1])
+    assert online.updates_ == 3
+    assert np.isfinite(online.predict_proba(X)).all()
+
+
+def test_online_with_bad_classes(wine):
+    X, y = wine
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier().partial_fit(X, y)
+    online = classifier(batch_size=178).partial_fit(X, y, classes=[0, 1, 2, 7])
+    assert online.predict_proba(X).shape == (178, 4)
+    before = online.network_
+    with pytest.raises(ValueError, match=r"among classes, \[0, 1, 2, 7\]; got \[3\]"):
+        online.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="must stay those of the first call"):
+        online.partial_fit(X, y, classes=[0, 1, 2])
+    assert online.network_ is before
+
+
+# Inputs and batches
+
+
+def test_standardized():
+    random = np.random.RandomState(0)
+    x = random.normal(size=(30, 4)) * [1, 50, 0, 0.1] + [0, 7, 1e6, -3]
+    columns = standardized(x, measure(x), "columns")
+    assert columns.dtype == np.float32
+    np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(columns.std(axis=0), [1, 1, 0, 1], atol=1e-5)
+    everything = standardized(x[:, :2], measure(x[:, :2]), "all")
+    np.testing.assert_allclose([everything.mean(), everything.std()], [0, 1], atol=1e-5)
+    np.testing.assert_array_equal(standardized(x, measure(x), None), x.astype(np.float32))
+    family = hx.tasks.from_arrays(x, np.arange(30) % 2, x, np.arange(30) % 2)
+    np.testing.assert_allclose(family.test_set()[0], columns, atol=1e-5)
+    with pytest.raises(ValueError, match="too large for single precision"):
+        standardized(1e39 * x, measure(x), "columns")
+
+
+def test_batches_take_each_row_equally_often():
+    random = np.random.RandomState(0)
+    for n, steps, size in ((10, 5, 4), (3, 2, 6), (7, 1, 7)):
+        found = list(_learning.batches(n, steps, size, random))
+        assert [len(rows) for rows in found] == [size] * steps
+        counts = np.bincount(np.concatenate(found), minlength=n)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_many_rows_in_pieces(wine):
+    X, y = wine
+    fitted = classifier(steps=2).fit(X, y)
+    many = np.concatenate([X] * 3)
+    np.testing.assert_array_equal(
+        fitted.predict_proba(many), np.concatenate([fitted.predict_proba(X)] * 3)
+    )
