@@ -1,6 +1,6 @@
 """Compare `PlasticClassifier` with scikit-learn's classifiers; write docs/results/estimators.md.
 
-    python benchmarks/estimators.py [--data NAME ...] [--seeds 5] [--write PAGE]
+    python benchmarks/estimators.py [--data NAME ...] [--seeds 3] [--write PAGE]
 
 Every learner gets the same standardised columns and has its default options, but that of 64 hidden
 units and of enough iterations for LogisticRegression to converge. Seconds are CPU seconds of this
@@ -176,7 +176,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     known = (*TABLES, *IMAGES)
     parser.add_argument("--data", nargs="+", choices=known, default=list(known), metavar="NAME")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--write", type=Path, metavar="PAGE")
     options = parser.parse_args()
 

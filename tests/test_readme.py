@@ -18,8 +18,11 @@ def test_python_block_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(compile(block, str(README), "exec"), names)
-    assert (tmp_path / "xor.safetensors").exists()
-    assert 0.5 < names["curves"].after(20).mean() <= 1
+    if "save_rule" in block:
+        assert (tmp_path / "xor.safetensors").exists()
+        assert 0.5 < names["curves"].after(20).mean() <= 1
+    if "cross_val_score" in block:
+        assert 0.8 < names["scores"].mean() <= 1
 
 
 def test_links_to_files_of_the_repository_lead_somewhere():
