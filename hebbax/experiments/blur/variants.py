@@ -271,6 +271,10 @@ class Variants(Experiment):
         for row, target in zip(grid, self.data, strict=True):
             for axes, source in zip(row, self.data, strict=True):
                 self._panel(axes, accuracy, sgd, variants, source, target)
+        for axes in grid[:, 0]:
+            axes.set_yticks(_places(variants), [v.name for v in variants], fontsize=7)
+            for label, variant in zip(axes.get_yticklabels(), variants, strict=True):
+                label.set_fontweight("bold" if variant == CORNER else "normal")
         for axes in grid[-1]:
             axes.set_xlabel(f"test accuracy after {self.unrolls} updates", color=INK)
         handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -296,7 +300,7 @@ class Variants(Experiment):
     ) -> None:
         tidy(axes)
         axes.set_xlim(0, 1)
-        places = np.arange(len(variants))[::-1]
+        places = _places(variants)
         for init, colour in zip(self.inits, LEARNER_COLOURS[2::-2], strict=False):
             chosen = [i for i, variant in enumerate(variants) if variant.genome_init == init]
             each = [accuracy[source, target, variants[i]] for i in chosen]
@@ -310,10 +314,12 @@ class Variants(Experiment):
         axes.axvline(
             sgd[target][0].mean(), color="black", lw=1.2, label="SGD, best of its learning rates"
         )
-        axes.set_yticks(places, [variant.name for variant in variants], fontsize=7)
-        for label, variant in zip(axes.get_yticklabels(), variants, strict=True):
-            label.set_fontweight("bold" if variant == CORNER else "normal")
         axes.set_title(f"meta-trained on {source}, tested on {target}", fontsize=10, color=INK)
+
+
+def _places(variants: list[Variant]) -> np.ndarray:
+    """Return where each variant is drawn, the first one on top."""
+    return np.arange(len(variants))[::-1]
 
 
 def _plain(net: Network) -> Perceptron:
