@@ -16,6 +16,8 @@ from hebbax.tasks._datasets import tabular as tabular
 from hebbax.tasks._datasets import wine as wine
 from hebbax.tasks._family import AbstractFamily as AbstractFamily
 from hebbax.tasks._family import Episode as Episode
+from hebbax.tasks._noisy import NoisyFamily as NoisyFamily
+from hebbax.tasks._noisy import noisy as noisy
 from hebbax.tasks._omniglot import OmniglotFamily as OmniglotFamily
 from hebbax.tasks._omniglot import omniglot as omniglot
 from hebbax.tasks._toy import ToyFamily as ToyFamily

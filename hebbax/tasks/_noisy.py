@@ -1,0 +1,72 @@
+"""A family made harder to learn from: noise on what is seen, wrong answers among the right ones."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from hebbax.tasks._family import AbstractFamily, Batches, one_hot
+
+
+class NoisyFamily(AbstractFamily):
+    """Another family whose support batches are noisy; queries and the test set are as they were.
+
+    A rule that is meta-trained on clean tasks alone takes steps that are too large for hard ones.
+    """
+
+    family: AbstractFamily
+    name: str = eqx.field(static=True)
+    inputs: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    pixels: float = eqx.field(static=True)
+    labels: float = eqx.field(static=True)
+
+    def draw(self, key: PRNGKeyArray) -> "NoisyFamily":
+        """Fix the task of the family inside."""
+        return NoisyFamily(
+            self.family.draw(key), self.name, self.inputs, self.outputs, self.pixels, self.labels
+        )
+
+    def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
+        """Support batches with fresh noise; see `AbstractFamily.stream`."""
+        k_rows, k_pixels, k_labels, k_which = jax.random.split(key, 4)
+        x, y = self.family.stream(k_rows, steps, batch)
+        if self.pixels:
+            noise = jax.random.normal(k_pixels, x.shape, x.dtype)
+            # As large as before, on average, where inputs are standardised.
+            x = (x + self.pixels * noise) / math.sqrt(1 + self.pixels**2)
+        if self.labels:
+            drawn = jax.random.randint(k_labels, y.shape[:-1], 0, max(2, self.outputs))
+            wrong = jax.random.bernoulli(k_which, self.labels, (*y.shape[:-1], 1))
+            y = jnp.where(wrong, one_hot(drawn, self.outputs), y)
+        return x, y
+
+    def query(self, key: PRNGKeyArray, query: int) -> Batches:
+        """Query rows of the family inside."""
+        return self.family.query(key, query)
+
+    def test_set(self) -> Batches:
+        """The held-out rows of the family inside."""
+        return self.family.test_set()
+
+
+def noisy(family: AbstractFamily, pixels: float = 0.0, labels: float = 0.0) -> NoisyFamily:
+    """Return a family with noise on its support batches, drawn anew for every batch.
+
+    **Arguments:**
+
+    - `pixels`: deviation of the normal noise that is added to each input; the sum is divided by
+      √(1 + pixels²).
+    - `labels`: share of targets, in [0, 1], that are replaced by classes drawn uniformly, the
+      right one among them.
+
+    **Raises:** `ValueError` for values out of range.
+    """
+    if not (pixels >= 0 and math.isfinite(pixels)):
+        raise ValueError(f"pixels is {pixels}, but must be a finite number that is not negative")
+    if not 0 <= labels <= 1:
+        raise ValueError(f"labels is {labels}, but must lie between 0 and 1")
+    name = f"{family.name},pixel_noise{pixels:g},label_noise{labels:g}"
+    return NoisyFamily(family, name, family.inputs, family.outputs, float(pixels), float(labels))
