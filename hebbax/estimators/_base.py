@@ -1,7 +1,7 @@
 """What the estimators have in common."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from hebbax.estimators import _learning
-from hebbax.estimators._inputs import Moments, check_standardize, measure, standardized
+from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
 from hebbax.rules import AbstractRule
 
@@ -46,10 +46,14 @@ class PlasticEstimator(BaseEstimator):
     network_: PyTree
     updates_: int
     _found: FoundRule
-    _moments: Moments
+    _scaling: Scaling
 
     def _begin(self) -> np.random.RandomState:
-        """Check the parameters and find the rule; return the source of random numbers."""
+        """Check the parameters and find the rule; return the source of random numbers.
+
+        From here on the estimator is not fitted, until there is a new network.
+        """
+        self.__dict__.pop("network_", None)
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
         if self.batch_size is None:
@@ -70,33 +74,30 @@ class PlasticEstimator(BaseEstimator):
             return int(self.steps)
         return self._found.trained_updates or STEPS
 
-    def _draw(self, random: np.random.RandomState, outputs: int) -> PyTree:
-        """Draw a network for the inputs that have been measured."""
-        inputs = len(self._moments.mean)
+    def _draw(self, random: np.random.RandomState, inputs: int, outputs: int) -> PyTree:
+        """Draw a network."""
         key = jax.random.key(random.randint(2**31 - 1))
         sizes = (inputs, *(int(n) for n in self.hidden), outputs)
         return _learning.draw(self.rule_, self.theta_, key, sizes)
 
     def _learn(
-        self, net: PyTree, batches: Any, x: np.ndarray, y: np.ndarray | None, before: int
+        self,
+        net: PyTree,
+        batches: Iterable[np.ndarray],
+        x: np.ndarray,
+        y: np.ndarray | None,
+        scaling: Scaling,
+        updates: int = 0,
     ) -> None:
-        """Apply the rule to the rows of each batch, and keep the network if it is finite."""
-        updates = before
+        """Apply the rule to the rows of each batch; keep what was learned if it is finite."""
         for rows in batches:
             labels = None if y is None else y[rows]
             net = _learning.update(self.rule_, self.theta_, net, x[rows], labels)
             updates += 1
         _learning.check_finite(net, updates, self._found)
-        self.network_, self.updates_ = net, updates
-
-    def _measure(self, x: np.ndarray, *, goes_on: bool = False) -> np.ndarray:
-        """Take the moments of `x`, with those of earlier rows if that `goes_on`; standardise."""
-        moments = self._moments.including(x) if goes_on else measure(x)
-        x = standardized(x, moments, self.standardize)
-        self._moments = moments
-        return x
+        self.network_, self.updates_, self._scaling = net, updates, scaling
 
     def _standardized(self, X: Any) -> np.ndarray:
         """Check and standardise what a fitted estimator is asked about."""
         x: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return standardized(x, self._moments, self.standardize)
+        return self._scaling.apply(x)

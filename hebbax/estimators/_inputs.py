@@ -40,24 +40,33 @@ def check_standardize(value: Any) -> None:
         check_choice("standardize", value, ("columns", "all"))
 
 
-def standardized(x: np.ndarray, moments: Moments, how: str | None) -> np.ndarray:
-    """Bring `x` to mean 0 and deviation 1 as `moments` say; float32.
+class Scaling(NamedTuple):
+    """How inputs become standard: what was seen of them, and what is made of that.
 
-    `how`: each of the `columns` by itself, `all` by one mean and one deviation, or None for
-    neither. What is constant becomes 0, as in `hx.tasks.from_arrays`.
-
-    **Raises:** `ValueError` if the result is too large for single precision.
+    `how`: each of the `columns` is brought to mean 0 and deviation 1 by itself, or `all` by one
+    mean and one deviation, or None for neither. What is constant becomes 0, as in
+    `hx.tasks.from_arrays`.
     """
-    if how is not None:
-        mean, variance = moments.mean, moments.squares / moments.rows
-        if how == "all":
-            overall = mean.mean()
-            mean, variance = overall, (variance + (mean - overall) ** 2).mean()
-        deviation = np.sqrt(variance)
-        constant = deviation <= _ROUNDING * np.abs(mean)
-        x = (x - mean) * np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
-    if not np.isfinite(x).all():
-        raise ValueError("X holds values too large for single precision once standardised.")
-    return x
+
+    moments: Moments
+    how: str | None
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return the standardised rows of `x`, float32.
+
+        **Raises:** `ValueError` if they are too large for single precision.
+        """
+        if self.how is not None:
+            moments = self.moments
+            mean, variance = moments.mean, moments.squares / moments.rows
+            if self.how == "all":
+                overall = mean.mean()
+                mean, variance = overall, (variance + (mean - overall) ** 2).mean()
+            deviation = np.sqrt(variance)
+            constant = deviation <= _ROUNDING * np.abs(mean)
+            x = (x - mean) * np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)
+        if not np.isfinite(x).all():
+            raise ValueError("X holds values too large for single precision once standardised.")
+        return x

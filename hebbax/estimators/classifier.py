@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator
+from hebbax.estimators._inputs import Scaling, measure
 from hebbax.rules import AbstractRule, Blur, UnsupervisedRule
 
 FLOATS = (np.float64, np.float32)
@@ -75,10 +76,11 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self._check_classes()
-        x = self._measure(X)
-        net = self._draw(random, len(self.classes_))
+        scaling = Scaling(measure(X), self.standardize)
+        x = scaling.apply(X)
+        net = self._draw(random, x.shape[1], len(self.classes_))
         batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
-        self._learn(net, batches, x, self._one_hot(codes), 0)
+        self._learn(net, batches, x, self._one_hot(codes), scaling)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "PlasticClassifier":
@@ -108,12 +110,18 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
                 f"y must hold labels among classes, {self.classes_.tolist()}; "
                 f"got {unknown.tolist()[:10]}."
             )
-        x = self._measure(X, goes_on=not first)
-        net = self.network_ if random is None else self._draw(random, len(self.classes_))
+        if random is not None:
+            scaling = Scaling(measure(X), self.standardize)
+            net, before = self._draw(random, X.shape[1], len(self.classes_)), 0
+        else:
+            moments, how = self._scaling
+            scaling = Scaling(moments.including(X), how)
+            net, before = self.network_, self.updates_
+        x = scaling.apply(X)
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
         shares = np.array_split(np.arange(len(x)), -(-len(x) // self.batch_size))
         labels = self._one_hot(np.searchsorted(self.classes_, y))
-        self._learn(net, shares, x, labels, 0 if first else self.updates_)
+        self._learn(net, shares, x, labels, scaling, before)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

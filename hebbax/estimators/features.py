@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
+from hebbax.estimators._inputs import Scaling, measure
 from hebbax.rules import AbstractRule, UnsupervisedRule
 
 COMPONENTS = 32
@@ -79,12 +80,14 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         if isinstance(self.rule_, UnsupervisedRule) and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 for an UnsupervisedRule; got 1.")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        x = self._measure(X)
-        net = self._draw(random, self._components())
+        scaling = Scaling(measure(X), self.standardize)
+        x = scaling.apply(X)
+        net = self._draw(random, x.shape[1], self._components())
         batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
-        self._learn(net, batches, x, None, 0)
+        self._learn(net, batches, x, None, scaling)
         before, after = jax.tree.leaves(net), jax.tree.leaves(self.network_)
         if all(bool(jnp.array_equal(a, b)) for a, b in zip(before, after, strict=True)):
+            del self.network_
             raise ValueError(
                 f"rule must learn without labels; this {type(self.rule_).__name__} changed nothing."
             )

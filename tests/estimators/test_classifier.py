@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import hebbax as hx
 from hebbax import zoo
 from hebbax.estimators import _learning
-from hebbax.estimators._inputs import measure, standardized
+from hebbax.estimators._inputs import Moments, Scaling, measure
 from hebbax.estimators._rules import FoundRule
 
 
@@ -175,6 +175,12 @@ def test_a_network_that_overflows(wine, key):
         fitted.fit(X, y)
     with pytest.raises(NotFittedError):
         fitted.predict(X)
+    # A later failure leaves nothing of an earlier success.
+    fitted.set_params(rule="blur/mnist").fit(X, y)
+    with pytest.raises(ValueError, match="overflowed"):
+        fitted.set_params(rule=(rule, theta)).fit(X, y)
+    with pytest.raises(NotFittedError):
+        fitted.predict(X)
 
 
 # Learning online
@@ -191,8 +197,10 @@ def test_online(wine):
     assert online.updates_ == 3
     assert online.score(X[120:], y[120:]) > 0.8
     # All rows seen so far standardise the inputs.
-    np.testing.assert_allclose(online._moments.mean, X[:120].mean(axis=0))
-    np.testing.assert_allclose(online._moments.squares / 120, X[:120].var(axis=0))
+    seen = online._scaling.moments
+    assert seen.rows == 120
+    np.testing.assert_allclose(seen.mean, X[:120].mean(axis=0))
+    np.testing.assert_allclose(seen.squares / 120, X[:120].var(axis=0))
 
 
 def test_online_in_even_shares(wine):
@@ -224,17 +232,20 @@ def test_online_with_bad_classes(wine):
 def test_standardized():
     random = np.random.RandomState(0)
     x = random.normal(size=(30, 4)) * [1, 50, 0, 0.1] + [0, 7, 1e6, -3]
-    columns = standardized(x, measure(x), "columns")
+    columns = Scaling(measure(x), "columns").apply(x)
     assert columns.dtype == np.float32
     np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(columns.std(axis=0), [1, 1, 0, 1], atol=1e-5)
-    everything = standardized(x[:, :2], measure(x[:, :2]), "all")
+    everything = Scaling(measure(x[:, :2]), "all").apply(x[:, :2])
     np.testing.assert_allclose([everything.mean(), everything.std()], [0, 1], atol=1e-5)
-    np.testing.assert_array_equal(standardized(x, measure(x), None), x.astype(np.float32))
+    np.testing.assert_array_equal(Scaling(measure(x), None).apply(x), x.astype(np.float32))
     family = hx.tasks.from_arrays(x, np.arange(30) % 2, x, np.arange(30) % 2)
     np.testing.assert_allclose(family.test_set()[0], columns, atol=1e-5)
     with pytest.raises(ValueError, match="too large for single precision"):
-        standardized(1e39 * x, measure(x), "columns")
+        Scaling(measure(x), "columns").apply(1e39 * x)
+    one = measure(x[:1])
+    assert isinstance(one, Moments)
+    np.testing.assert_array_equal(Scaling(one, "columns").apply(x[:1]), np.zeros((1, 4)))
 
 
 def test_batches_take_each_row_equally_often():

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -51,7 +52,7 @@ def test_a_rule_made_for_a_number_of_features(iris, key):
     rule = hx.UnsupervisedRule(
         top_units=3, hidden_channels=2, top_channels=2, signal_channels=2, rank=1, step_size=0.1
     )
-    pair = rule, rule.init(key)
+    pair = rule, jax.jit(rule.init)(key)
     assert features(pair).fit(iris[0]).transform(iris[0]).shape == (150, 3)
     with pytest.raises(ValueError, match="made for networks with 3 top units"):
         features(pair, n_components=4).fit(iris[0])
