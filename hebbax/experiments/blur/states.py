@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import hebbax as hx
 from hebbax.experiments.blur._images import blur, learn, rows, small_mnist
@@ -141,6 +142,7 @@ class States(Experiment):
         right.axvline(self.unrolls, color=INK, lw=0.8, ls=":", label="meta-trained length")
         right.set_xlabel(f"updates of {self.batch} digits", color=INK)
         right.set_ylabel("test accuracy", color=INK)
+        right.xaxis.set_major_locator(MaxNLocator(integer=True))
         right.legend(frameon=False)
         figure.suptitle(
             f"States per neuron; MNIST at 10 by 10 pixels, {self.hidden} hidden units, genomes "

@@ -58,8 +58,8 @@ class Toy(Experiment):
         f"the errors of always answering the most frequent class (mean over networks)"
     )
     smoke: ClassVar = {
-        "learn": ("xor",),
-        "held_out": ("blobs5",),
+        "learn": ("random_xor",),
+        "held_out": ("nxor",),
         "out_of_domain": "digits",
         "hidden": 4,
         "unrolls": 2,
