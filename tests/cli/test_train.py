@@ -132,16 +132,22 @@ def test_interrupted_at_once(hebbax, monkeypatch):
     )
 
 
+# Whoever runs the tests in the background has them ignore ^C, and so would their children.
+PROGRAM = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("hebbax.cli", run_name="__main__")
+"""
+
+
 def _start(folder, *words):
     return subprocess.Popen(
-        [sys.executable, "-m", "hebbax.cli", *map(str, words)],
+        [sys.executable, "-c", PROGRAM, *map(str, words)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background has them ignore ^C, and so would their children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
