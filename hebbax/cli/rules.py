@@ -1,7 +1,6 @@
 """`hebbax rules`."""
 
 import dataclasses
-from typing import Any
 
 from tyro.conf import FlagCreatePairsOff
 
@@ -68,10 +67,10 @@ class Rules(Command):
         from hebbax._progress import Progress
         from hebbax.experiments import zoo_table
 
-        on, names = zoo_table.at_hand(), zoo_table.supervised()
+        on, rules = zoo_table.at_hand(), zoo_table.supervised()
         points = [point for point in zoo_table.POINTS if point <= self.updates]
-        with Progress("evaluating", len(on) * (len(names) + 1), shown=True) as bar:
-            rows = zoo_table.table(names, on, points=points, seeds=self.seeds, told=bar.update)
+        with Progress("evaluating", len(on) * (len(rules) + 1), shown=True) as bar:
+            rows = zoo_table.table(rules, on, points=points, seeds=self.seeds, told=bar.update)
         if self.json:
             print_json(rows)
             return 0
@@ -81,23 +80,6 @@ class Rules(Command):
             f"test accuracy after updates of {zoo_table.BATCH} examples, mean of {self.seeds} "
             f"networks with {zoo_table.HIDDEN[0]} hidden units:",
         )
-        say(place, _markdown(rows))
+        say(place, zoo_table.markdown(rows))
         say(place, "Adam has the best of 13 learning rates, chosen on the test set at each column")
         return 0
-
-
-def _markdown(rows: list[dict[str, Any]]) -> str:
-    """Return a table that can be read as it is and put into a page."""
-    points = rows[0]["updates"]
-    lines = [["data set", "rule", *map(str, points)]]
-    for row in rows:
-        lines.append([row["task"], row["rule"], *map(_short, row["accuracy"])])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-            for line in lines]  # fmt: skip
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([text[0], rule, *text[1:]])
-
-
-def _short(accuracy: dict[str, float] | None) -> str:
-    return "overflow" if accuracy is None else f"{accuracy['mean']:.3f}"

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from hebbax.tasks import AbstractFamily
 
 # Genomes start around backpropagation (BLUR eq. 4); the noise tells the runs apart.
-TOY_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
+# Outputs are not normalised: classes of toy functions are not equally frequent.
+TOY_RULE: dict[str, Any] = {
+    "init_scale": 0.1,
+    "learn_synapse_gain": True,
+    "learn_rescale": True,
+    "feedback": "error",
+    "normalize_last": False,
+}
 
 MNIST_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
 # BLUR sec. 4.2: digits cropped to the middle 20 pixels, then 10 by 10; all ten and two halves.

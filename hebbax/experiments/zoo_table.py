@@ -1,14 +1,16 @@
 """The table of `hebbax rules --evaluate`: all shipped rules on the same tasks, and tuned Adam."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from hebbax import data, tasks, zoo
 from hebbax.meta.evaluation import Curves, evaluate
 from hebbax.meta.tuning import RATES, best_backprop
+from hebbax.rules import AbstractRule
 
 POINTS = (5, 10, 20, 50, 100, 200, 500, 1000)
 """Numbers of updates in the table."""
@@ -23,13 +25,14 @@ def at_hand() -> tuple[str, ...]:
     return tuple(name for name in TASKS if name in there)
 
 
-def supervised() -> tuple[str, ...]:
+def supervised() -> dict[str, tuple[AbstractRule, PyTree]]:
     """Return the shipped rules that learn from labels."""
-    return tuple(name for name in zoo.list() if not name.startswith("unsupervised/"))
+    names = (name for name in zoo.list() if not name.startswith("unsupervised/"))
+    return {name: zoo.load(name) for name in names}
 
 
 def table(
-    names: Sequence[str],
+    rules: Mapping[str, tuple[AbstractRule, PyTree]],
     on: Sequence[str],
     *,
     points: Sequence[int] = POINTS,
@@ -42,7 +45,7 @@ def table(
 
     **Arguments:**
 
-    - `names`: shipped rules. `on`: tasks, see `hebbax.tasks.by_name`.
+    - `rules`: rules with their θ, by name. `on`: tasks, see `hebbax.tasks.by_name`.
     - `points`: numbers of updates, of 128 examples each, after which test accuracy is taken.
     - `seeds`: networks a rule and task.
     - `rates`: how many of the 13 learning rates of `best_backprop` Adam may choose from.
@@ -63,12 +66,12 @@ def table(
     rows = []
     for task in on:
         family = tasks.by_name(task)
-        for name in (*names, ADAM):
+        for name in (*rules, ADAM):
             told(len(rows), f"{name} on {task}")
             if name == ADAM:
                 curves, _ = best_backprop("adam", family, rates=few, **settings)
             else:
-                curves = evaluate(*zoo.load(name), family, **settings)
+                curves = evaluate(*rules[name], family, **settings)
             rows.append({"task": task, "rule": name, "updates": list(points), **_summary(curves)})
     return rows
 
@@ -76,10 +79,27 @@ def table(
 def _summary(curves: Curves) -> dict[str, Any]:
     means, deviations = curves.accuracy.mean(axis=0), curves.accuracy.std(axis=0)
     # Accuracy alone would not show it: the largest of no numbers is the first.
-    finite = np.isfinite(curves.loss).all(axis=0)
+    finite = [bool(np.isfinite(column).all()) for column in curves.loss.T]
     return {
         "accuracy": [
             {"mean": float(mean), "std": float(deviation)} if good else None
             for mean, deviation, good in zip(means, deviations, finite, strict=True)
         ]
     }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return a table that can be read as it is and put into a page."""
+    points = rows[0]["updates"]
+    lines = [["data set", "rule", *map(str, points)]]
+    for row in rows:
+        lines.append([row["task"], row["rule"], *map(_short, row["accuracy"])])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+            for line in lines]  # fmt: skip
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([text[0], rule, *text[1:]])
+
+
+def _short(accuracy: dict[str, float] | None) -> str:
+    return "overflow" if accuracy is None else f"{accuracy['mean']:.3f}"

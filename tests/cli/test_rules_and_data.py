@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from hebbax import Blur, data, save_rule, zoo
+from hebbax.experiments import zoo_table
 
 
 def test_show_prints_labelled_matrices(hebbax, rule_file):
@@ -50,6 +51,24 @@ def test_rules_lists_the_zoo(hebbax):
     outcome = hebbax("rules")
     assert outcome.status == 0
     assert all(name in outcome.out for name in zoo.list())
+
+
+def test_rules_evaluate(hebbax, monkeypatch):
+    monkeypatch.setattr("hebbax.experiments.zoo_table.TASKS", ("digits",))
+    monkeypatch.setattr(
+        "hebbax.experiments.zoo_table.supervised",
+        lambda: {"blur/mnist": zoo.load("blur/mnist")},
+    )
+    outcome = hebbax("rules", "--evaluate", "--seeds", 2, "--updates", 5, "--json")
+    ours, adam = outcome.json
+    assert (ours["rule"], ours["task"], ours["updates"]) == ("blur/mnist", "digits", [5])
+    assert ours["accuracy"][0]["mean"] > adam["accuracy"][0]["mean"] > 0.3
+    table = zoo_table.markdown([ours, {**adam, "accuracy": [None]}])
+    assert f"| {ours['accuracy'][0]['mean']:.3f}" in table
+    assert table.endswith("| overflow |")
+    refused = hebbax("rules", "--updates", 4)
+    assert refused.status == 2
+    assert "updates must be at least 5; got 4" in refused.err
 
 
 def _truncated(path):
