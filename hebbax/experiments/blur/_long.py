@@ -26,7 +26,7 @@ def spaced(last: int, also: Sequence[int] = (), count: int = 60) -> list[int]:
     return sorted({*numbers, *also, last})
 
 
-def shown(amplitude: float) -> str:
+def shown(amplitude: float | np.floating[Any]) -> str:
     """Return an amplitude for a table: nothing after an overflow."""
     return f"{amplitude:.4g}" if np.isfinite(amplitude) else ""
 

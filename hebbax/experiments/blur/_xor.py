@@ -57,7 +57,7 @@ class Subject:
     accuracy: float
 
 
-def forward_synapses(net: Any) -> list[Array]:
+def forward_synapses(net: Any) -> list[Any]:
     """Return the forward weights and biases of a network."""
     return [array for layer in net.layers for array in (layer.weight, layer.bias)]
 

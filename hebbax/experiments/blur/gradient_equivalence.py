@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import matplotlib.pyplot as plt
@@ -75,7 +75,7 @@ class Equivalence(Experiment):
 def _rows(name: str, test: Asymmetry) -> list[dict[str, str | int]]:
     """Return a line for each synapse k: natural logarithms below the diagonal, none of zero."""
 
-    def log(value: float) -> str:
+    def log(value: np.floating[Any]) -> str:
         return f"{np.log(value):.1f}" if value > 0 else ""
 
     return [
