@@ -6,6 +6,7 @@ import pytest
 
 import hebbax as hx
 from hebbax import zoo
+from hebbax.experiments.blur._xor import BACKPROP
 
 
 def test_names_are_those_of_the_files():
@@ -23,6 +24,13 @@ def test_what_is_shipped(name):
     assert card
     json.dumps(card)
     assert zoo.path(name).stat().st_size < 2**20
+
+
+def test_backpropagation_is_the_special_case_and_not_learnt():
+    rule, theta = zoo.load("blur/backprop")
+    assert rule == BACKPROP
+    expected = BACKPROP.init(jax.random.key(0))
+    jax.tree.map(np.testing.assert_array_equal, theta, expected)
 
 
 def test_unknown_name():
