@@ -56,8 +56,6 @@ LASTING_RULE: dict[str, Any] = {
     "synapse_update": 3.0,
 }
 PIXEL_NOISE, LABEL_NOISE = 1.0, 0.2
-FIRST_UNROLLS = 10
-"""Updates in a lifetime of a curriculum's first stage."""
 
 FINAL_RATE = 0.02
 """Share of the learning rate that is left at the end of the cosine."""
@@ -331,14 +329,18 @@ class BlurMnist50(BlurMnist):
     name: ClassVar[str] = "blur/mnist-50"
     title: ClassVar[str] = "BLUR, meta-trained on MNIST at 10 by 10 pixels from 10 to 50 updates"
 
-    skip: int = 4
+    states: int = 2
+    """States per neuron, k; at least 2."""
+    skip: int = 1
     """First updates of a lifetime that do not count."""
     unrolls: int = 50
     """Updates in a lifetime of the last stage."""
     stages: int = 3
-    """Stages of meta-training, in which lifetimes grow from 10 updates to unrolls."""
+    """Stages of meta-training, in which lifetimes grow from first to unrolls."""
     runs: int = 1
     """Genomes trained side by side; the best is kept."""
+    first: int = 10
+    """Updates in a lifetime of the first stage."""
     steps: int = 900
     """Meta-steps."""
     learning_rate: float = 2e-2
@@ -351,9 +353,9 @@ class BlurMnist50(BlurMnist):
     def __post_init__(self) -> None:
         """Refuse options out of range by name."""
         super().__post_init__()
-        if self.skip >= min(FIRST_UNROLLS, self.unrolls):
+        if self.skip >= min(self.first, self.unrolls):
             raise ValueError(
-                f"skip must be less than the {min(FIRST_UNROLLS, self.unrolls)} updates of the "
+                f"skip must be less than the {min(self.first, self.unrolls)} updates of the "
                 f"first stage; got {self.skip}."
             )
 
@@ -368,8 +370,11 @@ class BlurMnist50(BlurMnist):
         from hebbax.tasks import images, noisy
 
         clean = images("mnist", size=MNIST_SIZE, crop=MNIST_CROP)
-        uncropped = images("mnist", size=MNIST_SIZE)
-        return clean, noisy(uncropped, pixels=PIXEL_NOISE), noisy(clean, labels=LABEL_NOISE)
+        # Each pixel scaled by itself: other statistics of the inputs, so that the genome does not
+        # rely on those of digits.
+        mislabelled = images("mnist", size=MNIST_SIZE, crop=MNIST_CROP, standardize="pixels")
+        uncropped = images("mnist", size=MNIST_SIZE, standardize="pixels")
+        return clean, noisy(uncropped, pixels=PIXEL_NOISE), noisy(mislabelled, labels=LABEL_NOISE)
 
     def objective(self) -> "Curriculum":
         """Judge lifetimes by their whole course; they grow by the same factor at each stage."""
@@ -379,7 +384,7 @@ class BlurMnist50(BlurMnist):
         course = OnlineCrossEntropy(
             steps=self.unrolls, batch=self.batch, query=self.query, skip=self.skip
         )
-        first = min(FIRST_UNROLLS, self.unrolls)
+        first = min(self.first, self.unrolls)
         growth = (self.unrolls / first) ** (1 / max(1, self.stages - 1))
         lengths = [round(first * growth**stage) for stage in range(self.stages - 1)]
         every = max(1, self.steps // self.stages)
@@ -395,9 +400,11 @@ class BlurLasting(BlurMnist50):
 
     unrolls: int = 200
     """Updates in a lifetime of the last stage."""
-    stages: int = 4
-    """Stages of meta-training, in which lifetimes grow from 10 updates to unrolls."""
-    steps: int = 800
+    stages: int = 2
+    """Stages of meta-training, in which lifetimes grow from first to unrolls."""
+    first: int = 50
+    """Updates in a lifetime of the first stage."""
+    steps: int = 400
     """Meta-steps."""
     checkpoint_every: int = 100
     """Meta-steps between checkpoints; a multiple of log_every."""

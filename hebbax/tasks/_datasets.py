@@ -2,6 +2,7 @@
 
 import functools
 import os
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -20,7 +21,7 @@ def images(
     size: int | None = None,
     crop: int | None = None,
     classes: tuple[int, ...] | None = None,
-    standardize: bool = True,
+    standardize: bool | Literal["pixels"] = True,
 ) -> ArrayFamily:
     """Classification of images, one row an image with its pixels (and channels) in a line.
 
@@ -30,7 +31,8 @@ def images(
     - `size`: resize to `size` x `size` pixels, after cropping.
     - `crop`: keep the central `crop` x `crop` pixels.
     - `classes`: keep these classes only, relabelled 0, 1, ... in the order given.
-    - `standardize`: mean 0 and deviation 1 over all training pixels; otherwise pixels in [0, 1].
+    - `standardize`: mean 0 and deviation 1 over all training pixels, or `"pixels"`: each pixel by
+      itself; with False pixels in [0, 1].
 
     BLUR sec. 4.2 meta-trains on `images("mnist", size=10, crop=20)`. The arrays of the families
     made last are kept, so the same call again costs nothing.
@@ -39,6 +41,8 @@ def images(
     what `hebbax.data.load` raises.
     """
     check_choice("set of images", name, IMAGES)
+    if not isinstance(standardize, bool):
+        check_choice("standardize", standardize, ("pixels",))
     if size is not None and not 1 <= size <= _images.LARGEST:
         raise ValueError(f"size is {size}, but must lie between 1 and {_images.LARGEST} pixels")
     chosen = None if classes is None else _check_classes(name, tuple(classes))
@@ -61,7 +65,7 @@ def _images_cached(
     size: int | None,
     crop: int | None,
     classes: tuple[int, ...] | None,
-    standardize: bool,
+    standardize: bool | str,
     root: str | None,
 ) -> ArrayFamily:
     dataset = load(name)
@@ -83,8 +87,9 @@ def _images_cached(
             raise ValueError(f"{name} as found on this machine has no images of classes {classes}")
     train_x, test_x = (prepare(part, size, crop) for part in (train_x, test_x))
     if standardize:
-        train_x, test_x = _images.standardize(train_x, test_x)
-    return build(_label(name, size, crop, classes), train_x, train_y, test_x, test_y, count)
+        train_x, test_x = _images.standardize(train_x, test_x, per_feature=standardize == "pixels")
+    label = _label(name, size, crop, classes) + (",by_pixel" if standardize == "pixels" else "")
+    return build(label, train_x, train_y, test_x, test_y, count)
 
 
 def prepare(pixels: np.ndarray, size: int | None, crop: int | None) -> Float32[np.ndarray, "n in"]:
