@@ -26,8 +26,9 @@ class NoisyFamily(AbstractFamily):
     def draw(self, key: PRNGKeyArray) -> "NoisyFamily":
         """Fix the task of the family inside."""
         return NoisyFamily(
-            self.family.draw(key), self.name, self.inputs, self.outputs, self.pixels, self.labels
-        )
+            family=self.family.draw(key), name=self.name, inputs=self.inputs,
+            outputs=self.outputs, pixels=self.pixels, labels=self.labels,
+        )  # fmt: skip
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Support batches with fresh noise; see `AbstractFamily.stream`."""
@@ -69,4 +70,11 @@ def noisy(family: AbstractFamily, pixels: float = 0.0, labels: float = 0.0) -> N
     if not 0 <= labels <= 1:
         raise ValueError(f"labels is {labels}, but must lie between 0 and 1")
     name = f"{family.name},pixel_noise{pixels:g},label_noise{labels:g}"
-    return NoisyFamily(family, name, family.inputs, family.outputs, float(pixels), float(labels))
+    return NoisyFamily(
+        family=family,
+        name=name,
+        inputs=family.inputs,
+        outputs=family.outputs,
+        pixels=float(pixels),
+        labels=float(labels),
+    )
