@@ -1,7 +1,6 @@
 """`Vsml`: variable shared meta-learning (Kirsch and Schmidhuber, 2020)."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -9,13 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax._errors import check_choice
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.vsml import passes
-from hebbax.rules.vsml.cells import CELLS, REDUCTIONS
 from hebbax.rules.vsml.meta_parameters import SharedCell, draw_cell, draw_head, halved
 from hebbax.rules.vsml.network import Feedback, Network, averaged, draw, one_copy
-from hebbax.rules.vsml.passes import COORDINATES, Upward, Wiring
+from hebbax.rules.vsml.options import check_options
+from hebbax.rules.vsml.passes import Upward, Wiring
 
 ROWS_AT_ONCE = 2**20
 """Pre-activations, about, that are computed at once where rows of a batch do not depend on each
@@ -100,55 +98,16 @@ class Vsml(AbstractRule):
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
-        for name, allowed in _CHOICES.items():
-            check_choice(name, getattr(self, name), allowed)
-        for name in self.coordinates:
-            check_choice("coordinates", name, COORDINATES)
-        if len(set(self.coordinates)) < len(self.coordinates):
-            raise ValueError(f"coordinates must not repeat; got {list(self.coordinates)}.")
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}; got {getattr(self, name)}.")
-        for name in ("bound", "state_clip"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be None or a positive number; got {value}.")
-        if not math.isfinite(self.gate_offset):
-            raise ValueError(f"gate_offset must be a finite number; got {self.gate_offset}.")
-        self._check_channels()
-        if self.layer_norm and self.cell != "lstm":
-            raise ValueError(
-                f"layer_norm needs the cell lstm, whose messages have heads; got {self.cell!r}."
-            )
-        if self.batch == "averaged" and self.feedback != "same_datum":
-            raise ValueError(
-                f"batch='averaged' needs feedback='same_datum', because the error of a datum ends "
-                f"with its copy of the network; got feedback={self.feedback!r}."
-            )
-        if self.copies > 1 and self.batch != "half_averaged":
-            raise ValueError(
-                f"copies above 1 need batch='half_averaged'; got copies={self.copies} with "
-                f"batch={self.batch!r}."
-            )
-
-    def _check_channels(self) -> None:
-        name = "message_size" if self.cell == "lstm" else "state_size"
-        roles = {"the prediction": self.output_channel + 1}
-        if self.error_as == "message":
-            roles["the error and the label" if self.feed_label else "the error"] = self._fed
-        for role, least in roles.items():
-            if self._channels < least:
-                raise ValueError(
-                    f"{name} must be at least {least} for {role} to have a channel; "
-                    f"got {self._channels}."
-                )
+        check_options(self)
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
+        """Channels of a message."""
         return self.message_size if self.cell == "lstm" else self.state_size
 
     @property
-    def _fed(self) -> int:
+    def fed(self) -> int:
+        """Rows of feedback: the error, and the label if that is fed too."""
         return 2 if self.feed_label else 1
 
     # θ
@@ -160,8 +119,8 @@ class Vsml(AbstractRule):
         cell = draw_cell(
             k_cell,
             states=self.state_size,
-            messages=self._channels,
-            fed=self._fed if self.error_as == "input" else 0,
+            messages=self.channels,
+            fed=self.fed if self.error_as == "input" else 0,
             coordinates=len(self.coordinates),
             blocks=4 if gated else 1,
         )
@@ -184,9 +143,9 @@ class Vsml(AbstractRule):
             key,
             check_sizes(sizes),
             states=self.state_size,
-            messages=self._channels,
+            messages=self.channels,
             copies=self.copies,
-            fed=self._fed if self.feedback == "next_datum" else 0,
+            fed=self.fed if self.feedback == "next_datum" else 0,
             gated=self.cell == "lstm",
             everything=self.initial == "all",
             timed="time" in self.coordinates,
@@ -346,14 +305,3 @@ class Vsml(AbstractRule):
                 f"x must have one row for each of the {self.copies} copies of the network; "
                 f"got {len(x)}."
             )
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "cell": CELLS,
-    "feedback": ("same_datum", "next_datum"),
-    "error_as": ("input", "message"),
-    "reduction": REDUCTIONS,
-    "batch": ("in_order", "averaged", "half_averaged"),
-    "initial": ("half", "all"),
-}
-_LEAST = {"state_size": 2, "message_size": 1, "ticks": 1, "output_channel": 0, "copies": 1}
