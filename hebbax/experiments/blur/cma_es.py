@@ -55,7 +55,7 @@ class CmaEs(Experiment):
         """Search, meta-train by gradients too, and let both train networks."""
         family = hx.tasks.images("mnist", size=self.size)
         rule = hx.Blur(states=self.states, genome_init="random", learn_synapse_gain=True)
-        lifetime = {"steps": self.updates, "batch": self.batch, "query": self.query}
+        lifetime: dict[str, Any] = {"steps": self.updates, "batch": self.batch, "query": self.query}
         found = hx.meta_train(
             rule,
             family,

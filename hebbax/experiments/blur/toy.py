@@ -217,8 +217,8 @@ class Toy(Experiment):
     ) -> Figure:
         columns = len(self.learn) + len(self.held_out)
         figure = Figure(figsize=(max(1.35 * columns, 12), 10.5), layout="constrained")
-        parts = np.ravel(figure.subfigures(4, 1, height_ratios=(1.35, 1.9, 1.9, 2.3)))
-        regions, trained, held, last = parts
+        parts: Any = figure.subfigures(4, 1, height_ratios=(1.35, 1.9, 1.9, 2.3))
+        regions, trained, held, last = parts.ravel()
         panels = np.atleast_1d(regions.subplots(1, columns))
         for axes, name in zip(panels, (*self.learn, *self.held_out), strict=True):
             family = hx.tasks.toy(name)
