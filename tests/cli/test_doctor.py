@@ -7,7 +7,7 @@ import pytest
 
 from hebbax import save_rule
 from hebbax._trees import to_arrays
-from hebbax.experiments.recipes import BlurRecipe, BlurToy
+from hebbax.experiments.recipes import RECIPES, BlurRecipe, BlurToy
 from hebbax.meta import checkpoint
 from hebbax.meta.advice import Evidence, advise
 from hebbax.meta.diagnosis import Diagnosis, Measurement
@@ -82,7 +82,7 @@ def test_a_run_is_examined(hebbax, run):
     assert float(lines[4].split()[6]) > 0.9
     assert "hebbax.methods." in outcome.out
     assert "Because: " in outcome.out
-    assert "θ holds 29 numbers" in outcome.out
+    assert "θ holds 30 numbers" in outcome.out
 
 
 def test_a_recipe_is_examined_with_a_fresh_theta(hebbax, asked):
@@ -157,7 +157,7 @@ def test_bad_input(refused, words, said):
     ("config", "said"),
     [
         ("{", "is not the configuration of a run"),
-        ({"card": None}, "was not made by a recipe (blur/toy, blur/mnist), but by a program"),
+        ({"card": None}, f"was not made by a recipe ({', '.join(RECIPES)}), but by a program"),
         ({"card": {"recipe": "quickstart"}}, "but by quickstart; call hebbax.diagnose in Python"),
         (
             {"card": {"recipe": "blur/toy", "options": {"colour": 1}}},

@@ -52,8 +52,8 @@ def test_help_of_the_module_comes_soon():
     [
         ("", "the command is missing; it must be one of quickstart, train, "),
         ("evalute x", "got 'evalute'. Did you mean 'evaluate'?"),
-        ("train", "RECIPE is missing; it must be one of blur/toy, blur/mnist."),
-        ("train blur/tyo", "RECIPE must be one of blur/toy, blur/mnist; got 'blur/tyo'. Did you"),
+        ("train", f"RECIPE is missing; it must be one of {', '.join(RECIPES)}."),
+        ("train blur/tyo", f"RECIPE must be one of {', '.join(RECIPES)}; got 'blur/tyo'. Did you"),
         ("train --steps 3 blur/toy", "--steps must come after the command or recipe that"),
         ("train blur/toy --steps 1.5", "--steps must be a whole number; got '1.5'."),
         ("train blur/toy --steps 0", "--steps must be at least 1; got 0."),

@@ -23,7 +23,7 @@ SHORT = (*SMALL, "--runs", 1, "--steps", 4, "--checkpoint-every", 2)
 def test_train_leaves_a_rule_and_says_what_to_do_next(hebbax, tmp_path):
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run")
     assert outcome.status == 0
-    assert "29 meta-parameters θ" in outcome.out
+    assert "30 meta-parameters θ" in outcome.out
     assert "in 2-2-2; on xor" in outcome.out
     assert "compiled in" in outcome.out
     assert "meta-steps/s" in outcome.out
@@ -55,7 +55,7 @@ def test_json_is_pure_and_the_folder_is_named_after_the_recipe(hebbax, tmp_path)
 def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run")
     assert outcome.status == 0
-    assert "29 meta-parameters θ, synapses φ: " in outcome.out
+    assert "30 meta-parameters θ, synapses φ: " in outcome.out
     assert re.search(r"peak memory +\d+\.\d kB.*, of \d", outcome.out)
     assert re.search(r"compiling +\d", outcome.out)
     assert re.search(r"each meta-step +\d.* with 2 updates in a lifetime", outcome.out)
@@ -66,7 +66,7 @@ def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
     assert not list(tmp_path.iterdir())
 
     again = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--dry-run", "--json")
-    assert again.json["theta"] == 29
+    assert again.json["theta"] == 30
     assert again.json["peak_memory"] > 1000
     assert again.json["seconds"] > again.json["compile_seconds"] > 0
     assert again.json["stages"][0]["last"] == 4
