@@ -15,6 +15,8 @@ from hebbax.experiments.registry import NAMES, find
 
 NEED_NO_DATA = ("blur/gradient-equivalence", "blur/metric-equivalence", "blur/toy")
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
+LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")
+"""Experiments whose smoke budget takes too long to compile for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"
 KEYS = {
     "experiment",
@@ -35,7 +37,9 @@ KEYS = {
 
 
 def _needs(name):
-    return pytest.param(name, marks=[] if name in NEED_NO_DATA else pytest.mark.data)
+    marks = [] if name in NEED_NO_DATA else [pytest.mark.data]
+    # Not marked as of data too: CI runs the slow tests of real data, and these read bundled digits.
+    return pytest.param(name, marks=[pytest.mark.slow] if name in LONG else marks)
 
 
 def _leaves(value):
@@ -92,6 +96,7 @@ def test_every_experiment_says_what_it_is_and_knows_its_budgets(name):
     assert kind.at("small") == kind()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(tmp_path):
     experiment = find(CHEAP).at("smoke")
     for run in ("a", "b"):
