@@ -13,7 +13,13 @@ from hebbax.cli import main
 from hebbax.experiments.experiment import BUDGETS, Experiment, reproduce
 from hebbax.experiments.registry import NAMES, find
 
-NEED_NO_DATA = ("blur/gradient-equivalence", "blur/metric-equivalence", "blur/toy")
+NEED_NO_DATA = (
+    "blur/generalisation",
+    "blur/gradient-equivalence",
+    "blur/metric-equivalence",
+    "blur/normalisation",
+    "blur/toy",
+)
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
@@ -38,8 +44,7 @@ KEYS = {
 
 def _needs(name):
     marks = [] if name in NEED_NO_DATA else [pytest.mark.data]
-    # Not marked as of data too: CI runs the slow tests of real data, and these read bundled digits.
-    return pytest.param(name, marks=[pytest.mark.slow] if name in LONG else marks)
+    return pytest.param(name, marks=[*marks, pytest.mark.slow] if name in LONG else marks)
 
 
 def _leaves(value):
