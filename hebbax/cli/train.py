@@ -14,14 +14,14 @@ from tyro.conf import FlagCreatePairsOff
 from hebbax.cli._command import INTERRUPTED, Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, blame, check_writable, flag
-from hebbax.experiments.recipes import RECIPES, BlurRecipe
+from hebbax.experiments.recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from hebbax.meta.callbacks import Callback
     from hebbax.meta.run import Result
     from hebbax.tasks import AbstractFamily
 
-    AnyRecipe = BlurRecipe
+    AnyRecipe = Recipe
 else:
     AnyRecipe = tyro.extras.subcommand_type_from_defaults(
         {name: recipe() for name, recipe in RECIPES.items()},

@@ -1,0 +1,18 @@
+"""Recipes: meta-training runs with a name, `hebbax train NAME` on the command line."""
+
+from hebbax.experiments.recipes._blur_images import LASTING_RULE as LASTING_RULE
+from hebbax.experiments.recipes._blur_images import MNIST_CLASSES as MNIST_CLASSES
+from hebbax.experiments.recipes._blur_images import MNIST_CROP as MNIST_CROP
+from hebbax.experiments.recipes._blur_images import MNIST_RULE as MNIST_RULE
+from hebbax.experiments.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
+from hebbax.experiments.recipes._blur_images import BlurLasting as BlurLasting
+from hebbax.experiments.recipes._blur_images import BlurMnist as BlurMnist
+from hebbax.experiments.recipes._blur_images import BlurMnist50 as BlurMnist50
+from hebbax.experiments.recipes._blur_toy import BlurToy as BlurToy
+from hebbax.experiments.recipes._recipe import FINAL_RATE as FINAL_RATE
+from hebbax.experiments.recipes._recipe import Recipe as Recipe
+
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.name: recipe for recipe in (BlurToy, BlurMnist, BlurMnist50, BlurLasting)
+}
+"""All recipes by name. One whose options have defaults of their own is a class of its own."""
