@@ -23,6 +23,9 @@ from hebbax.meta.evaluation import Curves as Curves
 from hebbax.meta.evaluation import evaluate as evaluate
 from hebbax.meta.forecast import Forecast as Forecast
 from hebbax.meta.forecast import forecast as forecast
+from hebbax.meta.online import OnlineCurves as OnlineCurves
+from hebbax.meta.online import best_online_backprop as best_online_backprop
+from hebbax.meta.online import evaluate_online as evaluate_online
 from hebbax.meta.run import Result as Result
 from hebbax.meta.tensorboard import TensorBoard as TensorBoard
 from hebbax.meta.trainer import meta_train as meta_train

@@ -19,9 +19,16 @@ NEED_NO_DATA = (
     "blur/metric-equivalence",
     "blur/normalisation",
     "blur/toy",
+    "vsml/from-scratch",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
-LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")
+LONG = (
+    "blur/cma-es",
+    "blur/generalisation",
+    "blur/non-linearities",
+    "blur/normalisation",
+    "vsml/from-scratch",
+)
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"
 KEYS = {

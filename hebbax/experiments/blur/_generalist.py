@@ -12,8 +12,8 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 import hebbax as hx
 from hebbax.experiments.blur._families import images_of
-from hebbax.experiments.blur._images import blur, learn, small_mnist_and_halves
 from hebbax.experiments.experiment import Experiment
+from hebbax.experiments.recipes import BlurMnist50
 from hebbax.meta.tuning import RATES, best_backprop
 from hebbax.plots import GRID, INK, LEARNER_COLOURS, tidy
 
@@ -24,36 +24,45 @@ GENOME = "genome"
 
 @dataclasses.dataclass(frozen=True)
 class Generalist(Experiment):
-    """What the experiments of BLUR sec. 4.2 and 4.3 share.
+    """What the experiments of BLUR sec. 4.2 and 4.3 share: the recipe `blur/mnist-50`.
 
     Lifetimes grow from stage to stage, and all runs go on from the best at the end of each. The
     paper says nothing of the width of the hidden layers.
     """
 
     data: str = "mnist"
-    states: int = 4
-    hidden: tuple[int, ...] = (32, 32)
-    unrolls: tuple[int, ...] = (5, 10, 20)
-    every: int = 150
-    runs: int = 2
+    states: int = 2
+    hidden: tuple[int, ...] = (64, 64)
+    first: int = 10
+    unrolls: int = 50
+    stages: int = 3
+    steps: int = 900
+    runs: int = 1
     batch: int = 128
-    query: int = 256
+    query: int = 512
     learning_rate: float = 1e-2
     clip: float = 1.0
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     networks: int = 4
     rates: int = 9
-    points: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50)
+    points: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+
+    @property
+    def recipe(self) -> BlurMnist50:
+        """The recipe with this experiment's settings."""
+        names = {field.name for field in dataclasses.fields(BlurMnist50)}
+        mine = {field.name for field in dataclasses.fields(Generalist)}
+        return BlurMnist50(**{name: getattr(self, name) for name in names & mine})
 
     @property
     def rule(self) -> hx.Blur:
         """The rule whose genome is learnt."""
-        return blur(self.states)
+        return self.recipe.rule()
 
     @property
     def trained(self) -> int:
         """Updates in the longest lifetimes of meta-training."""
-        return self.unrolls[-1]
+        return self.unrolls
 
     @property
     def within(self) -> list[int]:
@@ -62,28 +71,15 @@ class Generalist(Experiment):
 
     def meta_train(self, work: Path, seed: int) -> hx.Result:
         """Meta-train, or go on with the run in `work`."""
-        if self.data == "mnist":
-            families = small_mnist_and_halves()
-        else:
-            families = (images_of(self.data),)
-        objective = hx.objectives.OnlineCrossEntropy(
-            steps=self.unrolls[0], batch=self.batch, query=self.query
-        )
-        return learn(
-            work / "genome",
-            self.rule,
-            families,
-            unrolls=self.trained,
-            objective=hx.Curriculum(objective, self.unrolls, self.every),
-            steps=self.every * len(self.unrolls),
+        every = min(self.recipe.log_every, self.steps)
+        recipe = dataclasses.replace(
+            self.recipe,
             seed=seed,
-            hidden=self.hidden,
-            runs=self.runs,
-            learning_rate=self.learning_rate,
-            clip=self.clip,
-            log_every=min(25, self.every),
-            checkpoint_every=self.every,
+            log_every=every,
+            checkpoint_every=min(self.recipe.checkpoint_every, every * (self.steps // every)),
         )
+        families = None if self.data == "mnist" else (images_of(self.data),)
+        return recipe.meta_train(work / "genome", families, progress=True)
 
     def compare(
         self, theta: PyTree, family: hx.tasks.AbstractFamily, seed: int

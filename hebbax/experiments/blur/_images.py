@@ -8,17 +8,12 @@ import jax
 import optax
 
 import hebbax as hx
-from hebbax.experiments.recipes import FINAL_RATE, MNIST_CLASSES, MNIST_CROP, MNIST_RULE, MNIST_SIZE
+from hebbax.experiments.recipes import FINAL_RATE, MNIST_CROP, MNIST_RULE, MNIST_SIZE
 
 
 def small_mnist(classes: tuple[int, ...] | None = None) -> hx.tasks.AbstractFamily:
     """Return MNIST as genomes are meta-trained on it: cropped to the digit, 10 by 10."""
     return hx.tasks.images("mnist", size=MNIST_SIZE, crop=MNIST_CROP, classes=classes)
-
-
-def small_mnist_and_halves() -> tuple[hx.tasks.AbstractFamily, ...]:
-    """Return MNIST at 10 by 10 and its two halves (BLUR sec. 4.2)."""
-    return tuple(map(small_mnist, MNIST_CLASSES))
 
 
 def blur(states: int = 2, **options: Any) -> hx.Blur:

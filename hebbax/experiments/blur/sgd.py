@@ -46,11 +46,11 @@ class Sgd(Generalist):
     )
     smoke: ClassVar = {
         "data": "digits",
-        "states": 2,
         "hidden": (4,),
-        "unrolls": (2,),
-        "every": 1,
-        "runs": 1,
+        "first": 2,
+        "unrolls": 2,
+        "stages": 1,
+        "steps": 1,
         "optimizers": ("sgd",),
         "batch": 16,
         "query": 16,
@@ -59,11 +59,10 @@ class Sgd(Generalist):
         "points": (1, 2, 3),
     }
     paper: ClassVar = {
-        "hidden": (64, 64),
-        "unrolls": tuple(range(10, 51, 5)),
-        "every": 10_000,
+        "states": 4,
+        "stages": 9,
+        "steps": 90_000,
         "runs": 8,
-        "query": 512,
         "learning_rate": 5e-4,
         "clip": 10.0,
         "networks": 8,

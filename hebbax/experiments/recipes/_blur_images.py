@@ -100,8 +100,8 @@ class BlurMnist50(BlurMnist):
     """Updates in a lifetime of the first stage."""
     steps: int = 900
     """Meta-steps."""
-    learning_rate: float = 2e-2
-    """Adam's learning rate on the genome, decayed to 2 % along a cosine."""
+    learning_rate: float = 1e-2
+    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     validation: int = 4
     """Tasks of each family that decide which genome is the best, at every checkpoint."""
     checkpoint_every: int = 150
@@ -163,5 +163,7 @@ class BlurLasting(BlurMnist50):
     """Updates in a lifetime of the first stage."""
     steps: int = 400
     """Meta-steps."""
+    learning_rate: float = 2e-2
+    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     checkpoint_every: int = 100
     """Meta-steps between checkpoints; a multiple of log_every."""
