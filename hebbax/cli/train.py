@@ -57,7 +57,7 @@ class Train(Command):
             check_writable(self.folder, "--out")
         from hebbax.cli._jax import set_up_jax
 
-        set_up_jax(runs=self.recipe.runs)
+        set_up_jax(runs=self.recipe.runs * self.recipe.tasks)
         from hebbax.meta.checkpoint import CheckpointError
 
         self._check_same_run()

@@ -59,7 +59,6 @@ class SynapseNormalisation(Experiment):
     paper: ClassVar = {
         "states": 4,
         "hidden": (64, 64),
-        "unrolls": 20,
         "steps": 10_000,
         "runs": 10,
         "learning_rate": 5e-4,
@@ -70,7 +69,7 @@ class SynapseNormalisation(Experiment):
     variants: tuple[str, ...] = tuple(VARIANTS)
     states: int = 2
     hidden: tuple[int, ...] = (32,)
-    unrolls: int = 10
+    unrolls: int = 20
     steps: int = 400
     runs: int = 2
     batch: int = 128

@@ -75,10 +75,21 @@ def column_norm(
     weight: Float[Array, "s receivers senders"], bias: Float[Array, "s receivers"] | None
 ) -> Float[Array, "s receivers 1"]:
     """Return the Euclidean norm of each receiver's synapses, its bias among them."""
-    square = jnp.sum(weight**2, axis=2, keepdims=True)
+    # Squares overflow long before the synapses do, and stored ones may grow for ever. Scaling by a
+    # power of two rounds nothing.
+    fixed = jax.lax.stop_gradient(weight)
+    scale = _power_of_two(jnp.max(jnp.abs(fixed), axis=2, keepdims=True))
+    square = jnp.sum((weight / scale) ** 2, axis=2, keepdims=True)
     if bias is not None:
-        square = square + bias[:, :, None] ** 2
-    return jnp.sqrt(square + NORM_EPSILON)
+        square = square + (bias[:, :, None] / scale) ** 2
+    return scale * jnp.sqrt(square + NORM_EPSILON / scale**2)
+
+
+def _power_of_two(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return the power of two that is just below x where x is large, and 1 elsewhere."""
+    large = jnp.isfinite(x) & (x > 2.0**20)
+    exponent = jnp.frexp(jnp.where(large, x, 1.0))[1] - 1
+    return jnp.where(large, jnp.ldexp(jnp.ones_like(x), exponent), 1.0)
 
 
 class Statistics(NamedTuple):
