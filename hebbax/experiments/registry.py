@@ -26,6 +26,7 @@ _PLACES = {
         "hebbax.experiments.blur.synapse_normalisation",
         "SynapseNormalisation",
     ),
+    "vsml/equivalence": ("hebbax.experiments.vsml.equivalence", "Equivalence"),
     "vsml/from-scratch": ("hebbax.experiments.vsml.from_scratch", "FromScratch"),
 }
 NAMES = tuple(_PLACES)

@@ -19,6 +19,7 @@ NEED_NO_DATA = (
     "blur/metric-equivalence",
     "blur/normalisation",
     "blur/toy",
+    "vsml/equivalence",
     "vsml/from-scratch",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
