@@ -50,6 +50,7 @@ class Depth(Experiment):
         "learning_rate": 5e-4,
         "clip": 10.0,
         "runs": 8,
+        "deepen": False,
     }
 
     trained: tuple[int, ...] = (2, 3, 4)
@@ -64,12 +65,16 @@ class Depth(Experiment):
     clip: float = 1.0
     runs: int = 2
     networks: int = 8
+    deepen: bool = True
+    """Begin with the genome of the depth before, without which deep networks learn nothing here."""
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train at every depth, try each genome on all of them and on all widths."""
         family, rule = small_mnist(), blur(self.states)
-        thetas = {
-            layers: learn(
+        thetas: dict[int, Any] = {}
+        for layers in self.trained:
+            begin = thetas[max(thetas)] if self.deepen and thetas else None
+            thetas[layers] = learn(
                 work / f"layers-{layers}",
                 rule,
                 [family],
@@ -77,13 +82,13 @@ class Depth(Experiment):
                 steps=self.steps,
                 seed=seed,
                 hidden=(self.width,) * layers,
-                runs=self.runs,
+                # From one genome all runs would be the same.
+                runs=self.runs if begin is None else 1,
                 batch=self.batch,
                 learning_rate=self.learning_rate,
                 clip=self.clip,
+                theta=begin,
             ).theta
-            for layers in self.trained
-        }
         middle = self.trained[0]
         shapes = {(layers, self.width): (self.width,) * layers for layers in self.tested}
         shapes |= {(middle, width): (width,) * middle for width in self.widths}
