@@ -67,12 +67,25 @@ class Rules(Command):
         from hebbax._progress import Progress
         from hebbax.experiments import zoo_table
 
-        on, rules = zoo_table.at_hand(), zoo_table.supervised()
+        on, rules, online = (
+            zoo_table.at_hand(),
+            zoo_table.for_batches(),
+            zoo_table.for_examples(),
+        )
         points = [point for point in zoo_table.POINTS if point <= self.updates]
-        with Progress("evaluating", len(on) * (len(rules) + 1), shown=True) as bar:
+        examples = [point for point in zoo_table.EXAMPLES if point <= max(self.updates, 50)]
+        learners = len(rules) + 1
+        with Progress("evaluating", len(on) * (learners + len(online) + 1), shown=True) as bar:
             rows = zoo_table.table(rules, on, points=points, seeds=self.seeds, told=bar.update)
+            online_rows = zoo_table.online_table(
+                online,
+                on,
+                points=examples,
+                seeds=self.seeds,
+                told=lambda done, what: bar.update(len(on) * learners + done, what),
+            )
         if self.json:
-            print_json(rows)
+            print_json({"batches": rows, "online": online_rows})
             return 0
         place = console()
         say(
@@ -81,5 +94,11 @@ class Rules(Command):
             f"networks with {zoo_table.HIDDEN[0]} hidden units:",
         )
         say(place, zoo_table.markdown(rows))
+        say(
+            place,
+            f"online, share that was right of the first examples, each predicted before it was "
+            f"learnt from, mean of {self.seeds} networks without hidden units:",
+        )
+        say(place, zoo_table.markdown(online_rows))
         say(place, "Adam has the best of 13 learning rates, chosen on the test set at each column")
         return 0

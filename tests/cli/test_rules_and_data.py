@@ -56,16 +56,23 @@ def test_rules_lists_the_zoo(hebbax):
 def test_rules_evaluate(hebbax, monkeypatch):
     monkeypatch.setattr("hebbax.experiments.zoo_table.TASKS", ("digits",))
     monkeypatch.setattr(
-        "hebbax.experiments.zoo_table.supervised",
+        "hebbax.experiments.zoo_table.for_batches",
         lambda: {"blur/mnist": zoo.load("blur/mnist")},
     )
     outcome = hebbax("rules", "--evaluate", "--seeds", 2, "--updates", 5, "--json")
-    ours, adam = outcome.json
+    ours, adam = outcome.json["batches"]
     assert (ours["rule"], ours["task"], ours["updates"]) == ("blur/mnist", "digits", [5])
     assert ours["accuracy"][0]["mean"] > adam["accuracy"][0]["mean"] > 0.3
     table = zoo_table.markdown([ours, {**adam, "accuracy": [None]}])
     assert f"| {ours['accuracy'][0]['mean']:.3f}" in table
     assert table.endswith("| overflow |")
+    online = outcome.json["online"]
+    assert [row["rule"] for row in online] == [*zoo_table.for_examples(), zoo_table.ADAM]
+    assert all(row["examples"] == [50] and row["task"] == "digits" for row in online)
+    # Ten classes: better than chance, and below what a trained network reaches.
+    assert all(0.15 < row["accuracy"][0]["mean"] < 0.9 for row in online)
+    assert "| 50 " in zoo_table.markdown(online)
+    assert set(zoo.list()) >= {*zoo_table.for_batches(), *zoo_table.for_examples()}
     refused = hebbax("rules", "--updates", 4)
     assert refused.status == 2
     assert "updates must be at least 5; got 4" in refused.err
