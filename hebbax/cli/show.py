@@ -2,7 +2,7 @@
 
 import dataclasses
 import json as json_
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.cells import cell_len
@@ -10,6 +10,9 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
+
+if TYPE_CHECKING:
+    from hebbax.cli._rule import FoundRule
 
 # What the genome's fields are called in the BLUR paper, what they do, and what their rows and
 # columns count.
@@ -27,14 +30,23 @@ _SCALARS = {
 }
 
 
+LARGEST = 100
+"""Numbers in an array that are all printed; of more, it is said how large they are."""
+SIZES = (784, 10)
+"""Units of the network that is counted if the user names none: images of 28 by 28, ten classes."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Show(Command):
     """Print a rule: its meta-parameters as labelled matrices, and how it was trained."""
 
     rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
+    sizes: tuple[int, ...] = ()
+    """Units of a network, input first, whose learned variables are to be counted; 784 10 unless
+    the rule fits other networks only."""
     json: FlagCreatePairsOff[bool] = False
-    """Print JSON."""
+    """Print JSON, with all numbers."""
 
     def run(self) -> int:
         """Do it."""
@@ -43,10 +55,12 @@ class Show(Command):
 
         found = find_rule(self.rule)
         arrays = to_arrays(found.theta)
+        network = self._network(found)
         if self.json:
             print_json(
                 {
                     **found.summary(),
+                    "network": network,
                     "hyperparameters": found.changed(),
                     "theta": arrays,
                     "card": found.card,
@@ -56,6 +70,12 @@ class Show(Command):
         place = console()
         summary = found.summary()
         say(place, f"{found.name}: {summary['family']}, {found.meta_parameters:,} meta-parameters")
+        if network:
+            say(
+                place,
+                f"{network['learned_variables']:,} learned variables φ in a network of "
+                f"{'-'.join(map(str, network['sizes']))}",
+            )
         say(place, f"file: {found.path}")
         _print_fields(place, "hyper-parameters that differ from the defaults", found.changed())
         layers = getattr(found.rule, "layer_genomes", None)
@@ -68,6 +88,26 @@ class Show(Command):
         _print_fields(place, "card", found.card)
         return 0
 
+    def _network(self, found: "FoundRule") -> dict[str, Any] | None:
+        """Count the learned variables of a network, without drawing it."""
+        import jax
+
+        from hebbax.cli._errors import blame
+        from hebbax.cli._rule import count
+
+        def draw(sizes: tuple[int, ...]) -> Any:
+            key = jax.random.key(0)
+            return jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
+
+        if self.sizes:
+            with blame(f"--sizes {' '.join(map(str, self.sizes))}"):
+                return {"sizes": self.sizes, "learned_variables": count(draw(self.sizes))}
+        try:
+            return {"sizes": SIZES, "learned_variables": count(draw(SIZES))}
+        except ValueError:
+            # Some rules are made for networks of one size only; the user has asked for none.
+            return None
+
 
 def _print_fields(place: Any, title: str, fields: dict[str, Any]) -> None:
     say(place, f"\n{title}" + ("" if fields else ": none"))
@@ -77,6 +117,20 @@ def _print_fields(place: Any, title: str, fields: dict[str, Any]) -> None:
 
 
 def _print_arrays(place: Any, arrays: dict[str, Any]) -> None:
+    large = {name: array for name, array in arrays.items() if array.size > LARGEST}
+    arrays = {name: array for name, array in arrays.items() if name not in large}
+    if large:
+        say(place, "")
+    for name, array in large.items():
+        shape = str(list(array.shape))
+        size = float((array.astype(float) ** 2).mean() ** 0.5)
+        say(
+            place,
+            f"  {name:<22} {shape:>10}  root mean square {size:.3f}, from "
+            f"{_number(array.min())} to {_number(array.max())}",
+        )
+    if large:
+        say(place, "  (--json prints all numbers)")
     for name, array in arrays.items():
         if array.ndim == 2:
             _print_matrix(place, name, array)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hebbax import Blur, data, save_rule, zoo
+from hebbax import Blur, MetaRnn, Vsml, data, save_rule, zoo
 from hebbax.experiments import zoo_table
 
 
@@ -35,6 +35,29 @@ def test_show_json(hebbax, rule_file):
     assert shown["hyperparameters"] == {"feedback": "error", "learn_rescale": True}
     assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
     assert shown["card"] == {"title": "a rule for tests"}
+
+
+def test_show_counts_meta_parameters_and_learned_variables(hebbax, refused, tmp_path):
+    rule = Vsml()
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    out = hebbax("show", tmp_path).out
+    assert "Vsml, 2,772 meta-parameters" in out
+    assert "250,880 learned variables φ in a network of 784-10" in out
+    # No one reads a thousand numbers. Messages from a hidden layer downwards are stored too.
+    assert "[16, 64]  root mean square" in out
+    assert len(out) < 4000
+    other = hebbax("show", tmp_path, "--sizes", 4, 3, 2, "--json").json
+    assert other["network"] == {"sizes": [4, 3, 2], "learned_variables": (12 + 6) * 32 + 3 * 10}
+    line = refused("show", tmp_path, "--sizes", 4)
+    assert line.startswith("hebbax: --sizes 4: ")
+
+
+def test_show_does_not_count_what_a_rule_does_not_fit(hebbax, refused, tmp_path):
+    rule = MetaRnn(inputs=3, outputs=2, state_size=4)
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    assert "learned variables" not in hebbax("show", tmp_path).out
+    assert "learned variables" in hebbax("show", tmp_path, "--sizes", 3, 2).out
+    assert "(3, 2)" in refused("show", tmp_path, "--sizes", 784, 10)
 
 
 def test_show_a_genome_for_each_layer(hebbax, tmp_path):
