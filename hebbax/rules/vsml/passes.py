@@ -22,6 +22,7 @@ class Wiring(NamedTuple):
     clip: float | None
     error_as: str
     coordinates: tuple[str, ...]
+    quiet_forward: bool
 
 
 class Upward(NamedTuple):
@@ -47,13 +48,14 @@ def forward(
 
     Each input is the first channel of what all sub-RNNs of its row receive from below. `feedback`
     is fed to the last layer; None for zeros. Backward messages are read as the last pass left them,
-    and the new ones are stored.
+    or as zeros if the pass is to be quiet, and the new ones are stored.
     """
     message: Up = x[None]
+    read = tuple(jnp.zeros_like(d) if wiring.quiet_forward else d for d in net.downward)
     layers, downward, received = [], [], []
     for index in range(len(net.layers)):
         received.append(message)
-        changed = _run(wiring, theta, net, index, message, net.downward, feedback)
+        changed = _run(wiring, theta, net, index, message, read, feedback)
         layers.append(changed)
         if index > 0:
             downward.append(cells.send_down(theta.backward_head, changed.h, wiring.reduction))
