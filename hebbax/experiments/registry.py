@@ -26,6 +26,8 @@ _PLACES = {
         "hebbax.experiments.blur.synapse_normalisation",
         "SynapseNormalisation",
     ),
+    "vsml/forward": ("hebbax.experiments.vsml.forward", "Forward"),
+    "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
 }
 NAMES = tuple(_PLACES)
 

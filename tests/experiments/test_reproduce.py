@@ -19,6 +19,8 @@ NEED_NO_DATA = (
     "blur/metric-equivalence",
     "blur/normalisation",
     "blur/toy",
+    "vsml/cloning",
+    "vsml/forward",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")

@@ -213,6 +213,24 @@ def test_a_quiet_forward_pass_reads_no_message_of_the_last_datum(key):
     assert differ(changed[0].layers[0], run(quiet, "update", theta, spoken, *row)[0].layers[0])
 
 
+def test_gains_multiply_messages(key):
+    """The same as heads with larger weights, and the error itself is no message."""
+    options = {**SMALL, "error_as": "message"}
+    plain, loud = hx.Vsml(**options), hx.Vsml(**options, gains=(3.0, 0.5))
+    theta, net, x, y = begin(plain, SIZES)
+
+    def times(head, gain):
+        return Head(gain * head.weight, gain * head.bias)
+
+    larger = eqx.tree_at(
+        lambda t: (t.forward_head, t.backward_head),
+        theta,
+        (times(theta.forward_head, 3.0), times(theta.backward_head, 0.5)),
+    )
+    close(run(loud, "update", theta, net, x, y), run(plain, "update", larger, net, x, y))
+    assert differ(run(loud, "update", theta, net, x, y), run(plain, "update", theta, net, x, y))
+
+
 @pytest.mark.parametrize("cell", ["lstm", "vanilla"])
 def test_initial_states_on_a_line(cell, key):
     rule = hx.Vsml(**SMALL, cell=cell, initial="line", line=(0.5, -0.25))
@@ -551,6 +569,8 @@ BAD = [
         {"quiet_forward": True, "feedback": "next_datum"},
         "quiet_forward needs feedback='same_datum'.*got feedback='next_datum'",
     ),
+    ({"gains": (1.0, 0.0)}, r"gains must be two positive numbers.*; got \[1.0, 0.0\]"),
+    ({"gains": (1.0,)}, r"gains must be two positive numbers.*; got \[1.0\]"),
     ({"initial": "line"}, r"go together; got initial='line' with line=\[\]"),
     ({"line": (1.0,)}, r"go together; got initial='half' with line=\[1.0\]"),
     (

@@ -38,6 +38,10 @@ def check_options(rule: Any) -> None:
             raise ValueError(f"{name} must be None or a positive number; got {value}.")
     if not math.isfinite(rule.gate_offset):
         raise ValueError(f"gate_offset must be a finite number; got {rule.gate_offset}.")
+    if len(rule.gains) != 2 or not all(0 < gain < math.inf for gain in rule.gains):
+        raise ValueError(
+            f"gains must be two positive numbers, for messages up and down; got {list(rule.gains)}."
+        )
     _check_roles(rule)
     _check_line(rule)
     if rule.layer_norm and rule.cell != "lstm":

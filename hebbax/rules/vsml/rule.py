@@ -74,6 +74,8 @@ class Vsml(AbstractRule):
       other cells), or in `all` units of all states; or on a `line`, where each sub-RNN draws one
       normal number, cut off at two deviations, whatever its layer's size; the rest is zero.
     - `line`: what that number is multiplied with, for the first cell states; as many as it holds.
+    - `gains`: messages up and messages down are multiplied with these. States lie within ±1, and
+      what is to be larger, such as a weight, is stored as a part of the gain (app. C).
     - `quiet_forward`: forward passes read zeros in place of the backward messages that the last
       datum left, so that predictions do not depend on it; needs `same_datum`.
 
@@ -101,6 +103,7 @@ class Vsml(AbstractRule):
     initial: str = eqx.field(static=True, default="half")
     line: tuple[float, ...] = eqx.field(static=True, default=(), converter=tuple)
     quiet_forward: bool = eqx.field(static=True, default=False)
+    gains: tuple[float, float] = eqx.field(static=True, default=(1.0, 1.0), converter=tuple)
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
@@ -241,6 +244,7 @@ class Vsml(AbstractRule):
             self.error_as,
             self.coordinates,
             self.quiet_forward,
+            self.gains,
         )
 
     def _ready(self, theta: SharedCell) -> SharedCell:

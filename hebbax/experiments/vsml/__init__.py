@@ -1,0 +1,1 @@
+"""Experiments of the VSML paper, one file each."""
