@@ -28,6 +28,8 @@ _PLACES = {
     ),
     "vsml/equivalence": ("hebbax.experiments.vsml.equivalence", "Equivalence"),
     "vsml/from-scratch": ("hebbax.experiments.vsml.from_scratch", "FromScratch"),
+    "vsml/forward": ("hebbax.experiments.vsml.forward", "Forward"),
+    "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
 }
 NAMES = tuple(_PLACES)
 

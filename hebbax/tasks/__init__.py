@@ -22,5 +22,7 @@ from hebbax.tasks._omniglot import OmniglotFamily as OmniglotFamily
 from hebbax.tasks._omniglot import omniglot as omniglot
 from hebbax.tasks._projected import ProjectedFamily as ProjectedFamily
 from hebbax.tasks._projected import projected as projected
+from hebbax.tasks._synapses import SynapseFamily as SynapseFamily
+from hebbax.tasks._synapses import random_synapses as random_synapses
 from hebbax.tasks._toy import ToyFamily as ToyFamily
 from hebbax.tasks._toy import toy as toy

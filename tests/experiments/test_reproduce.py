@@ -21,6 +21,8 @@ NEED_NO_DATA = (
     "blur/toy",
     "vsml/equivalence",
     "vsml/from-scratch",
+    "vsml/cloning",
+    "vsml/forward",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = (

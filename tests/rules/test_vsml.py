@@ -198,6 +198,53 @@ def test_averaged_batch(options, key, monkeypatch):
     close(eqx.filter_jit(rule.predict)(theta, net, x), prediction)
 
 
+def test_a_quiet_forward_pass_reads_no_message_of_the_last_datum(key):
+    """Predictions then depend on states alone; what a datum leaves there does not change."""
+    loud, quiet = (hx.Vsml(**SMALL, quiet_forward=q) for q in (False, True))
+    theta, net, x, y = begin(loud, SIZES)
+    silent = eqx.tree_at(lambda n: n.downward, net, (jnp.zeros_like(net.downward[0]),))
+    spoken = eqx.tree_at(lambda n: n.downward, net, (jnp.ones_like(net.downward[0]),))
+    assert differ(run(loud, "predict", theta, silent, x), run(loud, "predict", theta, spoken, x))
+    close(run(quiet, "predict", theta, spoken, x), run(loud, "predict", theta, silent, x))
+    # The error still comes down within the datum.
+    row = (x[:1], y[:1])
+    close(run(quiet, "update", theta, spoken, *row), run(loud, "update", theta, silent, *row))
+    changed = run(quiet, "update", theta, spoken, x[:1], 1 - y[:1])
+    assert differ(changed[0].layers[0], run(quiet, "update", theta, spoken, *row)[0].layers[0])
+
+
+def test_gains_multiply_messages(key):
+    """The same as heads with larger weights, and the error itself is no message."""
+    options = {**SMALL, "error_as": "message"}
+    plain, loud = hx.Vsml(**options), hx.Vsml(**options, gains=(3.0, 0.5))
+    theta, net, x, y = begin(plain, SIZES)
+
+    def times(head, gain):
+        return Head(gain * head.weight, gain * head.bias)
+
+    larger = eqx.tree_at(
+        lambda t: (t.forward_head, t.backward_head),
+        theta,
+        (times(theta.forward_head, 3.0), times(theta.backward_head, 0.5)),
+    )
+    close(run(loud, "update", theta, net, x, y), run(plain, "update", larger, net, x, y))
+    assert differ(run(loud, "update", theta, net, x, y), run(plain, "update", theta, net, x, y))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "vanilla"])
+def test_initial_states_on_a_line(cell, key):
+    rule = hx.Vsml(**SMALL, cell=cell, initial="line", line=(0.5, -0.25))
+    for layer in rule.init_network(rule.init(key), key, (40, 30, 20)).layers:
+        drawn = layer.h if layer.c is None else layer.c
+        if layer.c is not None:
+            assert not layer.h.any()
+        np.testing.assert_allclose(drawn[1], -0.5 * drawn[0], rtol=1e-6)
+        assert not drawn[2:].any()
+        # Not divided by the root of the inputs; a normal cut off at 2 has a deviation of 0.88.
+        assert abs(float(jnp.std(drawn[0])) - 0.44) < 0.03
+        assert len(np.unique(drawn[0])) > 0.9 * drawn[0].size
+
+
 def test_copies_share_half_of_their_units(key):
     rule = hx.Vsml(**SMALL, batch="half_averaged", copies=3)
     theta, net, x, y = begin(rule, SIZES)
@@ -491,7 +538,7 @@ BAD = [
     ({"error_as": "x"}, "error_as must be one of input, message; got 'x'"),
     ({"reduction": "max"}, "reduction must be one of mean, sum; got 'max'"),
     ({"batch": "mean"}, "batch must be one of in_order, averaged, half_averaged; got 'mean'"),
-    ({"initial": "zero"}, "initial must be one of half, all; got 'zero'"),
+    ({"initial": "zero"}, "initial must be one of half, all, line; got 'zero'"),
     ({"coordinates": ("a",)}, "coordinates must be one of input, output, layer, time; got 'a'"),
     ({"coordinates": ("time", "time")}, "coordinates must not repeat"),
     ({"state_size": 1}, "state_size must be at least 2; got 1"),
@@ -518,6 +565,19 @@ BAD = [
     ({"cell": "vanilla", "layer_norm": True}, "layer_norm needs the cell lstm"),
     ({"batch": "averaged", "feedback": "next_datum"}, "'averaged' needs feedback='same_datum'"),
     ({"copies": 2}, "copies above 1 need batch='half_averaged'; got copies=2"),
+    (
+        {"quiet_forward": True, "feedback": "next_datum"},
+        "quiet_forward needs feedback='same_datum'.*got feedback='next_datum'",
+    ),
+    ({"gains": (1.0, 0.0)}, r"gains must be two positive numbers.*; got \[1.0, 0.0\]"),
+    ({"gains": (1.0,)}, r"gains must be two positive numbers.*; got \[1.0\]"),
+    ({"initial": "line"}, r"go together; got initial='line' with line=\[\]"),
+    ({"line": (1.0,)}, r"go together; got initial='half' with line=\[1.0\]"),
+    (
+        {"initial": "line", "line": (1.0,) * 3, "state_size": 2},
+        "line must hold at most state_size=2 numbers; got 3",
+    ),
+    ({"initial": "line", "line": (math.inf,)}, r"line must hold finite numbers; got \[inf\]"),
 ]
 
 

@@ -104,6 +104,10 @@ class Recipe(abc.ABC):
     def objective(self) -> "AbstractObjective | Curriculum":
         """Return what a lifetime is judged by."""
 
+    def start(self) -> Any:
+        """Return the θ that all runs begin with; None for what the rule draws."""
+        return None
+
     def method(self) -> "Gradient":
         """Return the outer loop's optimiser."""
         import optax
@@ -156,6 +160,7 @@ class Recipe(abc.ABC):
             self.objective(),
             self.method(),
             **self._settings(),
+            theta=self.start(),
             directory=directory,
             callbacks=callbacks,
             card=card,

@@ -1,1 +1,1 @@
-"""The experiments of VSML."""
+"""The figures of VSML (Kirsch and Schmidhuber 2020), one file each."""

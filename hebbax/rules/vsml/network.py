@@ -70,21 +70,27 @@ def draw(
     fed: int,
     gated: bool,
     everything: bool,
+    line: Sequence[float] | None,
     timed: bool,
 ) -> Network:
     """Draw states of deviation 1/√inputs, the same in every copy.
 
     Random are the first half of the units of `c` (of `h` if not `gated`), or with `everything` all
-    units of both; the rest is zero, as are the messages. `fed` is how many rows of feedback wait
-    for the next datum, 0 for none.
+    units of both; the rest is zero, as are the messages. With a `line` each sub-RNN draws one
+    number instead, a normal cut off at 2, and its first states of `c` (of `h`) are that number
+    times the line. `fed` is how many rows of feedback wait for the next datum, 0 for none.
     """
     layers = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         k_h, k_c = jax.random.split(jax.random.fold_in(key, index))
 
         def sample(k: PRNGKeyArray, units: int, a: int = inputs, b: int = outputs) -> Grid:
-            drawn = jax.random.truncated_normal(k, -2.0, 2.0, (units, 1, b, a)) / math.sqrt(a)
-            drawn = jnp.pad(drawn, [(0, states - units), (0, 0), (0, 0), (0, 0)])
+            if line is not None and units:
+                number = jax.random.truncated_normal(k, -2.0, 2.0, (1, 1, b, a))
+                drawn = jnp.asarray(line)[:, None, None, None] * number
+            else:
+                drawn = jax.random.truncated_normal(k, -2.0, 2.0, (units, 1, b, a)) / math.sqrt(a)
+            drawn = jnp.pad(drawn, [(0, states - len(drawn)), (0, 0), (0, 0), (0, 0)])
             return jnp.repeat(drawn, copies, axis=1)
 
         units = states if everything else states // 2

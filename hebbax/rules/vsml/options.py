@@ -13,7 +13,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "error_as": ("input", "message"),
     "reduction": REDUCTIONS,
     "batch": ("in_order", "averaged", "half_averaged"),
-    "initial": ("half", "all"),
+    "initial": ("half", "all", "line"),
 }
 _LEAST = {"state_size": 2, "message_size": 1, "ticks": 1, "output_channel": 0, "copies": 1}
 
@@ -38,7 +38,12 @@ def check_options(rule: Any) -> None:
             raise ValueError(f"{name} must be None or a positive number; got {value}.")
     if not math.isfinite(rule.gate_offset):
         raise ValueError(f"gate_offset must be a finite number; got {rule.gate_offset}.")
+    if len(rule.gains) != 2 or not all(0 < gain < math.inf for gain in rule.gains):
+        raise ValueError(
+            f"gains must be two positive numbers, for messages up and down; got {list(rule.gains)}."
+        )
     _check_roles(rule)
+    _check_line(rule)
     if rule.layer_norm and rule.cell != "lstm":
         raise ValueError(
             f"layer_norm needs the cell lstm, whose messages have heads; got {rule.cell!r}."
@@ -48,11 +53,31 @@ def check_options(rule: Any) -> None:
             f"batch='averaged' needs feedback='same_datum', because the error of a datum ends "
             f"with its copy of the network; got feedback={rule.feedback!r}."
         )
+    if rule.quiet_forward and rule.feedback != "same_datum":
+        raise ValueError(
+            f"quiet_forward needs feedback='same_datum', because otherwise forward passes are to "
+            f"read the error of the datum before; got feedback={rule.feedback!r}."
+        )
     if rule.copies > 1 and rule.batch != "half_averaged":
         raise ValueError(
             f"copies above 1 need batch='half_averaged'; got copies={rule.copies} with "
             f"batch={rule.batch!r}."
         )
+
+
+def _check_line(rule: Any) -> None:
+    """Refuse a line without its option, the option without a line, and one that does not fit."""
+    if bool(rule.line) != (rule.initial == "line"):
+        raise ValueError(
+            f"initial='line' and a line of at least one number go together; got "
+            f"initial={rule.initial!r} with line={list(rule.line)}."
+        )
+    if len(rule.line) > rule.state_size:
+        raise ValueError(
+            f"line must hold at most state_size={rule.state_size} numbers; got {len(rule.line)}."
+        )
+    if not all(math.isfinite(number) for number in rule.line):
+        raise ValueError(f"line must hold finite numbers; got {list(rule.line)}.")
 
 
 def _check_roles(rule: Any) -> None:

@@ -22,6 +22,8 @@ class Wiring(NamedTuple):
     clip: float | None
     error_as: str
     coordinates: tuple[str, ...]
+    quiet_forward: bool
+    gains: tuple[float, float]
 
 
 class Upward(NamedTuple):
@@ -47,17 +49,19 @@ def forward(
 
     Each input is the first channel of what all sub-RNNs of its row receive from below. `feedback`
     is fed to the last layer; None for zeros. Backward messages are read as the last pass left them,
-    and the new ones are stored.
+    or as zeros if the pass is to be quiet, and the new ones are stored.
     """
     message: Up = x[None]
+    read = tuple(jnp.zeros_like(d) if wiring.quiet_forward else d for d in net.downward)
     layers, downward, received = [], [], []
     for index in range(len(net.layers)):
         received.append(message)
-        changed = _run(wiring, theta, net, index, message, net.downward, feedback)
+        changed = _run(wiring, theta, net, index, message, read, feedback)
         layers.append(changed)
         if index > 0:
-            downward.append(cells.send_down(theta.backward_head, changed.h, wiring.reduction))
-        message = cells.send_up(theta.forward_head, changed.h, wiring.reduction)
+            downward.append(_down(wiring, theta, changed))
+        sent = cells.send_up(theta.forward_head, changed.h, wiring.reduction)
+        message = _times(wiring.gains[0], sent)
     changed = Network(tuple(layers), tuple(downward), net.feedback, net.time)
     return Upward(changed, tuple(received), message)
 
@@ -74,10 +78,18 @@ def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Feedba
             wiring, theta, net, index, upward.received[index], tuple(downward), feedback
         )
         if index > 0:
-            downward[index - 1] = cells.send_down(
-                theta.backward_head, layers[index].h, wiring.reduction
-            )
+            downward[index - 1] = _down(wiring, theta, layers[index])
     return Network(tuple(layers), tuple(downward), net.feedback, net.time)
+
+
+def _down(wiring: Wiring, theta: SharedCell, layer: Layer) -> Float[Array, "m copies in"]:
+    sent = cells.send_down(theta.backward_head, layer.h, wiring.reduction)
+    return _times(wiring.gains[1], sent)
+
+
+def _times(gain: float, message: Float[Array, "m copies _"]) -> Float[Array, "m copies _"]:
+    # Not computed where it changes nothing, so that the same bits come out as without gains.
+    return message if gain == 1.0 else gain * message
 
 
 def _run(

@@ -71,7 +71,13 @@ class Vsml(AbstractRule):
       make predictions.
     - `coordinates`: of `input`, `output`, `layer` and `time`, which the sub-RNNs are fed (app. D).
     - `initial`: random initial states in the first `half` of the cell states (of the states of the
-      other cells), or in `all` units of all states; the rest is zero.
+      other cells), or in `all` units of all states; or on a `line`, where each sub-RNN draws one
+      normal number, cut off at two deviations, whatever its layer's size; the rest is zero.
+    - `line`: what that number is multiplied with, for the first cell states; as many as it holds.
+    - `gains`: messages up and messages down are multiplied with these. States lie within ±1, and
+      what is to be larger, such as a weight, is stored as a part of the gain (app. C).
+    - `quiet_forward`: forward passes read zeros in place of the backward messages that the last
+      datum left, so that predictions do not depend on it; needs `same_datum`.
 
     **Raises:** `ValueError` for a value that is not listed above, or if a message is too small for
     what it must carry.
@@ -95,6 +101,9 @@ class Vsml(AbstractRule):
     # A rule file holds a list.
     coordinates: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
     initial: str = eqx.field(static=True, default="half")
+    line: tuple[float, ...] = eqx.field(static=True, default=(), converter=tuple)
+    quiet_forward: bool = eqx.field(static=True, default=False)
+    gains: tuple[float, float] = eqx.field(static=True, default=(1.0, 1.0), converter=tuple)
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
@@ -148,6 +157,7 @@ class Vsml(AbstractRule):
             fed=self.fed if self.feedback == "next_datum" else 0,
             gated=self.cell == "lstm",
             everything=self.initial == "all",
+            line=self.line if self.initial == "line" else None,
             timed="time" in self.coordinates,
         )
 
@@ -233,6 +243,8 @@ class Vsml(AbstractRule):
             self.state_clip,
             self.error_as,
             self.coordinates,
+            self.quiet_forward,
+            self.gains,
         )
 
     def _ready(self, theta: SharedCell) -> SharedCell:
