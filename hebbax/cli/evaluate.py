@@ -9,13 +9,14 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
-from hebbax.cli._errors import at_least, blame, check_name, check_seed, check_sizes
+from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
 
 if TYPE_CHECKING:
     from hebbax.meta.evaluation import Curves
 
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 POINTS = (1, 2, 5)
+BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Evaluate(Command):
     """Units of the hidden layers."""
     steps: int = 50
     """Updates."""
-    batch: int = 128
+    batch: int = BATCH
     """Examples in each update."""
+    online: FlagCreatePairsOff[bool] = False
+    """Let examples of the test set come one by one, each predicted before it is learnt from; steps
+    are examples then, and accuracies the shares that were right so far."""
     seeds: int = 8
     """Networks, each with its own synapses and batches."""
     seed: int = 0
@@ -51,6 +55,10 @@ class Evaluate(Command):
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
         check_seed(self.seed)
         check_sizes(self.hidden)
+        if self.online and self.batch != BATCH:
+            raise BadInputError(
+                f"--batch is {self.batch}, but with --online examples come one by one."
+            )
         from hebbax._compile_clock import CompileClock
         from hebbax.cli._jax import set_up_jax
 
@@ -70,6 +78,11 @@ class Evaluate(Command):
             key = jax.random.key(self.seed)
             jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
 
+        if self.online and self.steps > len(family.draw(key).test_set()[0]):
+            raise BadInputError(
+                f"--steps must be at most {len(family.draw(key).test_set()[0])}, the examples of "
+                f"the test set, with --online; got {self.steps}."
+            )
         points = judged(self.steps)
         begin = time.perf_counter()
         with CompileClock() as clock:
@@ -92,11 +105,13 @@ class Evaluate(Command):
         settings: dict[str, Any] = {
             "hidden": self.hidden,
             "steps": self.steps,
-            "batch": self.batch,
             "seeds": self.seeds,
             "key": key,
-            "at": points,
         }
+        if self.online:
+            evaluate, best_backprop = _online(points)
+        else:
+            settings |= {"batch": self.batch, "at": points}
         optimizers = list(OPTIMIZERS) if self.baselines else []
         # Counted in evaluations, of which a baseline takes one for each rate.
         total = 1 + sum(len(RATES[name]) for name in optimizers)
@@ -126,7 +141,7 @@ class Evaluate(Command):
                 "accuracy_mean": curve.accuracy.mean(axis=0),
                 "accuracy_std": curve.accuracy.std(axis=0),
                 "accuracy": curve.accuracy,
-                "loss_mean": curve.loss.mean(axis=0),
+                **({} if self.online else {"loss_mean": curve.loss.mean(axis=0)}),
                 **({"learning_rate": rates[name]} if name in rates else {}),
             }
             for name, curve in curves.items()
@@ -135,10 +150,10 @@ class Evaluate(Command):
             "rule": self.rule,
             "task": self.task,
             "sizes": sizes,
-            "batch": self.batch,
+            **({} if self.online else {"batch": self.batch}),
             "seeds": self.seeds,
             "seed": self.seed,
-            "updates": points,
+            "examples" if self.online else "updates": points,
             "learners": learners,
             "seconds": seconds,
         }
@@ -156,13 +171,14 @@ class Evaluate(Command):
 
         place = console()
         say(place, f"{self.rule} on {self.task}: networks {'-'.join(map(str, sizes))}")
-        say(
-            place,
-            f"test accuracy after updates of {self.batch} examples, "
-            f"mean ± deviation of {self.seeds} networks",
+        what = (
+            "share that was right of the first examples, each predicted before it was learnt from"
+            if self.online
+            else f"test accuracy after updates of {self.batch} examples"
         )
+        say(place, f"{what}, mean ± deviation of {self.seeds} networks")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("updates", justify="right")
+        table.add_column("examples" if self.online else "updates", justify="right")
         table.add_column("rule", justify="right")
         for name in rates:
             table.add_column(OPTIMIZERS[name], justify="right")
@@ -176,6 +192,29 @@ class Evaluate(Command):
         if rates:
             say(place, "rate: the best of four orders of magnitude, chosen at each row apart")
         say(place, f"compiled in {seconds['compile']:.1f} s, ran for {seconds['run']:.1f} s")
+
+
+def _online(points: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return what takes the places of `evaluate` and `best_backprop`."""
+    import numpy as np
+
+    from hebbax.meta.evaluation import Curves
+    from hebbax.meta.online import best_online_backprop, evaluate_online
+
+    index = np.asarray(points) - 1
+
+    def curves(cumulative: np.ndarray) -> Curves:
+        accuracy = cumulative[:, index]
+        return Curves(np.asarray(points), accuracy, np.full_like(accuracy, np.nan))
+
+    def evaluate(*arguments: Any, **settings: Any) -> Curves:
+        return curves(evaluate_online(*arguments, **settings).cumulative)
+
+    def best(*arguments: Any, **settings: Any) -> tuple[Curves, np.ndarray]:
+        cumulative, chosen = best_online_backprop(*arguments, **settings)
+        return curves(cumulative), chosen[index]
+
+    return evaluate, best
 
 
 def judged(steps: int) -> tuple[int, ...]:

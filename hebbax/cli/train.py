@@ -202,9 +202,9 @@ class Train(Command):
             f"compiled in {result.compile_seconds:.1f} s, ran for {result.seconds:.1f} s{speed}",
         )
         rule = shlex.quote(str(self.folder))
-        hidden = " ".join(map(str, self.recipe.hidden))
+        hidden = " ".join(("--hidden", *map(str, self.recipe.hidden)))
         say(place, f"go on with: hebbax show {rule}")
-        say(place, f"            hebbax evaluate {rule} --hidden {hidden} {self.recipe.evaluation}")
+        say(place, f"            hebbax evaluate {rule} {hidden} {self.recipe.evaluation}")
 
 
 def last_checkpoint(folder: Path) -> int | None:

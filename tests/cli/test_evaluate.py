@@ -1,4 +1,5 @@
 import jax
+import numpy as np
 import pytest
 
 from hebbax import Blur, save_rule
@@ -26,6 +27,26 @@ def test_json_is_pure(hebbax, rule_file):
     accuracy = result["learners"]["rule"]["accuracy"]
     assert len(accuracy) == 2
     assert all(0 <= share <= 1 for row in accuracy for share in row)
+
+
+def test_online(hebbax, refused, rule_file, monkeypatch):
+    monkeypatch.setattr("hebbax.cli.evaluate.OPTIMIZERS", {"sgd": "SGD"})
+    words = ("evaluate", rule_file, "--task", "iris", "--online", "--steps", 5, "--seeds", 2)
+    # No hidden layers are asked for by naming none.
+    result = hebbax(*words, "--json", "--hidden").json
+    assert result["sizes"] == [4, 3]
+    assert result["examples"] == [1, 2, 5]
+    assert list(result["learners"]) == ["rule", "sgd"]
+    for learner in result["learners"].values():
+        for seed in learner["accuracy"]:
+            counts = [share * point for share, point in zip(seed, (1, 2, 5), strict=True)]
+            np.testing.assert_allclose(counts, np.round(counts), atol=1e-9)
+    out = hebbax(*words, "--no-baselines").out
+    assert "examples" in out
+    assert "before it was learnt from" in out
+    assert "--batch is 8, but with --online" in refused(*words, "--batch", 8)
+    line = refused("evaluate", rule_file, "--task", "iris", "--online", "--steps", 10**6)
+    assert "--steps must be at most" in line
 
 
 def test_the_seed_decides(hebbax, rule_file):

@@ -25,7 +25,7 @@ class VsmlOnline(Recipe):
 
     name: ClassVar[str] = "vsml/online"
     title: ClassVar[str] = "VSML, meta-trained from scratch on MNIST at 10 by 10 pixels"
-    evaluation: ClassVar[str] = f"--task mnist --size {SIZE} --batch 1 --steps 200"
+    evaluation: ClassVar[str] = f"--task mnist --size {SIZE} --online --steps 200"
 
     data: str = "mnist"
     """Images to meta-train on, a set that `hebbax data list` names."""
