@@ -8,6 +8,7 @@ method is called, so that the command line can show the options at once.
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hebbax.experiments.recipe import FINAL_RATE as FINAL_RATE
 from hebbax.experiments.recipe import BlurRecipe as BlurRecipe
 from hebbax.experiments.vsml_recipes import VsmlBackprop
 
