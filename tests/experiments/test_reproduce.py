@@ -23,7 +23,13 @@ NEED_NO_DATA = (
     "vsml/forward",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
-LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")
+LONG = (
+    "blur/cma-es",
+    "blur/generalisation",
+    "blur/non-linearities",
+    "blur/normalisation",
+    "vsml/cloning",
+)
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"
 KEYS = {
