@@ -16,7 +16,7 @@ TEST_ROWS = 1024
 
 
 class SynapseFamily(AbstractFamily):
-    """What the synapses between `side` inputs and `side` outputs may meet; there is no task in it.
+    """What the synapses between some inputs and as many outputs may meet; there is no task in it.
 
     `x` are inputs, of deviation `std` over all: each input has a mean and a deviation of its own in
     every batch, which in a fifth of them is zero, as that of a pixel at the border. `y` are errors
@@ -25,26 +25,10 @@ class SynapseFamily(AbstractFamily):
     logarithmic scale. The query are independent normal numbers, for states to begin with.
     """
 
-    side: int = eqx.field(static=True, default=24)
-    std: float = eqx.field(static=True, default=1.5)
-    name: str = eqx.field(static=True, default="random_synapses")
-
-    def __check_init__(self) -> None:
-        """Refuse sizes out of range."""
-        if self.side < 1:
-            raise ValueError(f"side must be at least 1; got {self.side}.")
-        if not 0 < self.std < math.inf:
-            raise ValueError(f"std must be positive and finite; got {self.std}.")
-
-    @property
-    def inputs(self) -> int:
-        """Inputs."""
-        return self.side
-
-    @property
-    def outputs(self) -> int:
-        """Outputs."""
-        return self.side
+    name: str = eqx.field(static=True)
+    inputs: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    std: float = eqx.field(static=True)
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Inputs and errors; the means and deviations are new in every batch."""
@@ -55,7 +39,7 @@ class SynapseFamily(AbstractFamily):
     def query(self, key: PRNGKeyArray, query: int) -> Batches:
         """Independent normal numbers."""
         check_counts(1, 1, query)
-        x, y = jax.random.normal(key, (2, query, self.side))
+        x, y = jax.random.normal(key, (2, query, self.inputs))
         return x, y
 
     def test_set(self) -> Batches:
@@ -67,26 +51,26 @@ class SynapseFamily(AbstractFamily):
         self, key: PRNGKeyArray, steps: int, batch: int
     ) -> Float[Array, "{steps} {batch} n"]:
         k_mean, k_std, k_flat, k_x = jax.random.split(key, 4)
-        one = (steps, 1, self.side)
+        one = (steps, 1, self.inputs)
         # Means and deviations make half of the variance each: 4/5 of the squares of uniform
         # numbers below `most` have a mean of 4/15 of the square of `most`.
         mean = self.std / math.sqrt(2) * jax.random.normal(k_mean, one)
         std = self.std * math.sqrt(15 / 8) * jax.random.uniform(k_std, one)
         std = jnp.where(jax.random.bernoulli(k_flat, 0.2, one), 0.0, std)
-        x = mean + std * jax.random.normal(k_x, (steps, batch, self.side))
+        x = mean + std * jax.random.normal(k_x, (steps, batch, self.inputs))
         return jnp.clip(x, -MOST_INPUT, MOST_INPUT)
 
     def _errors(
         self, key: PRNGKeyArray, steps: int, batch: int
     ) -> Float[Array, "{steps} {batch} n"]:
         k_p, k_hit, k_scale, k_e, k_kind = jax.random.split(key, 5)
-        shape, one = (steps, batch, self.side), (steps, 1, self.side)
+        shape, one = (steps, batch, self.outputs), (steps, 1, self.outputs)
         # One class of ten, about, with more or less certainty.
         p = jax.nn.sigmoid(2.0 * jax.random.normal(k_p, shape) - 2.0)
         classified = p - jax.random.bernoulli(k_hit, p)
         scale = jnp.exp(jax.random.uniform(k_scale, one, minval=math.log(LEAST_SCALE), maxval=0.0))
         normal = jnp.clip(scale * jax.random.normal(k_e, shape), -MOST_ERROR, MOST_ERROR)
-        kind = jax.random.bernoulli(k_kind, 0.5, (1, 1, self.side))
+        kind = jax.random.bernoulli(k_kind, 0.5, (1, 1, self.outputs))
         return jnp.where(kind, classified, normal)
 
 
@@ -97,4 +81,8 @@ def random_synapses(side: int = 24, std: float = 1.5) -> SynapseFamily:
 
     **Raises:** `ValueError` for a side below 1, or an `std` that is not positive.
     """
-    return SynapseFamily(side=side, std=std)
+    if side < 1:
+        raise ValueError(f"side must be at least 1; got {side}.")
+    if not 0 < std < math.inf:
+        raise ValueError(f"std must be positive and finite; got {std}.")
+    return SynapseFamily(name="random_synapses", inputs=side, outputs=side, std=std)

@@ -31,6 +31,7 @@ LONG = (
     "blur/non-linearities",
     "blur/normalisation",
     "vsml/from-scratch",
+    "vsml/cloning",
 )
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"

@@ -102,11 +102,15 @@ class Forward(Experiment):
         chosen = np.linspace(0, len(w) - 1, 7).round().astype(int)
         for place, i in enumerate(chosen):
             colour = f"C{place}"
-            lines.plot(x, GAIN * y[i], color=colour, linewidth=1.8, label=f"w = {GAIN * w[i]:.0f}")
+            lines.plot(x, GAIN * y[i], color=colour, linewidth=1.8)
+            lines.text(
+                x[-1] + 0.15, GAIN * y[i, -1], f"w = {GAIN * w[i]:.0f}", color=colour, va="center"
+            )
             lines.plot(x, GAIN * target[i], color=colour, linewidth=1, linestyle=":")
         lines.set_xlabel("input x", color=INK)
         lines.set_ylabel("output y (dotted: tanh(x) w)", color=INK)
-        lines.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
+        lines.set_xlim(x[0], x[-1] + 1.6)
+        lines.set_xticks(range(-3, 4))
         limits = (x[0], x[-1], GAIN * w[0], GAIN * w[-1])
         error = GAIN * (y - target)
         most = float(np.abs(error).max())

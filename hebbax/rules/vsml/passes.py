@@ -23,7 +23,7 @@ class Wiring(NamedTuple):
     error_as: str
     coordinates: tuple[str, ...]
     quiet_forward: bool
-    gains: tuple[float, float]
+    gains: tuple[float, ...]
 
 
 class Upward(NamedTuple):

@@ -103,7 +103,7 @@ class Vsml(AbstractRule):
     initial: str = eqx.field(static=True, default="half")
     line: tuple[float, ...] = eqx.field(static=True, default=(), converter=tuple)
     quiet_forward: bool = eqx.field(static=True, default=False)
-    gains: tuple[float, float] = eqx.field(static=True, default=(1.0, 1.0), converter=tuple)
+    gains: tuple[float, ...] = eqx.field(static=True, default=(1.0, 1.0), converter=tuple)
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
