@@ -30,6 +30,7 @@ _PLACES = {
     "vsml/from-scratch": ("hebbax.experiments.vsml.from_scratch", "FromScratch"),
     "vsml/forward": ("hebbax.experiments.vsml.forward", "Forward"),
     "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
+    "vsml/improve": ("hebbax.experiments.vsml.improve", "Improve"),
 }
 NAMES = tuple(_PLACES)
 

@@ -23,6 +23,7 @@ NEED_NO_DATA = (
     "vsml/from-scratch",
     "vsml/cloning",
     "vsml/forward",
+    "vsml/improve",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = (
@@ -32,6 +33,7 @@ LONG = (
     "blur/normalisation",
     "vsml/from-scratch",
     "vsml/cloning",
+    "vsml/improve",
 )
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"
