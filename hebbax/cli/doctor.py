@@ -12,7 +12,8 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame, check_seed
-from hebbax.experiments.recipes import RECIPES, BlurRecipe
+from hebbax.experiments.recipe import Recipe
+from hebbax.experiments.recipes import RECIPES
 
 if TYPE_CHECKING:
     from hebbax.meta.diagnosis import Diagnosis, Measurement
@@ -97,7 +98,7 @@ class Doctor(Command):
             say_diagnosis(place, found)
         return 0
 
-    def _diagnose(self, recipe: BlurRecipe, theta: Any, families: Any, key: Any) -> "Diagnosis":
+    def _diagnose(self, recipe: Recipe, theta: Any, families: Any, key: Any) -> "Diagnosis":
         from hebbax._progress import Progress
         from hebbax.meta.diagnosis import series
         from hebbax.meta.probing import Sampling
@@ -157,7 +158,7 @@ def say_diagnosis(place: Any, found: "Diagnosis") -> None:
     say(place, f"compiled for {compiling:.1f} s, ran for {running:.1f} s")
 
 
-def _recipe_of(name: str) -> BlurRecipe:
+def _recipe_of(name: str) -> Recipe:
     """Return the recipe that made a run, with its options. **Raises:** `BadInputError`."""
     folder = Path(name)
     if not folder.is_dir():
@@ -194,7 +195,7 @@ def _recipe_of(name: str) -> BlurRecipe:
         return RECIPES[made_by](**options)
 
 
-def _theta(folder: Path, recipe: BlurRecipe) -> tuple[Any, str]:
+def _theta(folder: Path, recipe: Recipe) -> tuple[Any, str]:
     """Return the best θ of a run so far, and what it is. **Raises:** `BadInputError`."""
     import jax
 

@@ -14,14 +14,15 @@ from tyro.conf import FlagCreatePairsOff
 from hebbax.cli._command import INTERRUPTED, Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, blame, check_writable, flag
-from hebbax.experiments.recipes import RECIPES, BlurRecipe
+from hebbax.experiments.recipe import Recipe
+from hebbax.experiments.recipes import RECIPES
 
 if TYPE_CHECKING:
     from hebbax.meta.callbacks import Callback
     from hebbax.meta.run import Result
     from hebbax.tasks import AbstractFamily
 
-    AnyRecipe = BlurRecipe
+    AnyRecipe = Recipe
 else:
     AnyRecipe = tyro.extras.subcommand_type_from_defaults(
         {name: recipe() for name, recipe in RECIPES.items()},
@@ -138,8 +139,9 @@ class Train(Command):
         rule, key = self.recipe.rule(), jax.random.key(0)
         theta = jax.eval_shape(rule.init, key)
         networks: dict[str, int] = {}
+        outputs = getattr(self.recipe.objective(), "outputs", None)
         for family in families:
-            sizes = (family.inputs, *self.recipe.hidden, family.outputs)
+            sizes = (family.inputs, *self.recipe.hidden, outputs or family.outputs)
             net = jax.eval_shape(
                 lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
             )
@@ -204,7 +206,9 @@ class Train(Command):
         rule = shlex.quote(str(self.folder))
         hidden = " ".join(map(str, self.recipe.hidden))
         say(place, f"go on with: hebbax show {rule}")
-        say(place, f"            hebbax evaluate {rule} --hidden {hidden} {self.recipe.evaluation}")
+        if self.recipe.evaluation:
+            words = f"--hidden {hidden} {self.recipe.evaluation}"
+            say(place, f"            hebbax evaluate {rule} {words}")
 
 
 def last_checkpoint(folder: Path) -> int | None:

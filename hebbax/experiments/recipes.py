@@ -1,25 +1,17 @@
-"""Recipes: meta-training runs with a name, `hebbax train NAME` on the command line.
-
-A recipe is a frozen dataclass: its fields are the options, their defaults the settings that are
-known to work, its methods build what `meta_train` asks for. Nothing here imports JAX before a
-method is called, so that the command line can show the options at once.
-"""
+"""All recipes by name, and those of BLUR."""
 
 import abc
 import dataclasses
-import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hebbax.experiments.recipe import FINAL_RATE, Recipe
+from hebbax.experiments.recipes_unsupervised import UnsupervisedSmall
+
 if TYPE_CHECKING:
-    from hebbax.meta.callbacks import Callback
     from hebbax.meta.curriculum import Curriculum
-    from hebbax.meta.diagnosis import Diagnosis
-    from hebbax.meta.forecast import Forecast
     from hebbax.meta.methods import Gradient
     from hebbax.meta.objectives import AbstractObjective
-    from hebbax.meta.run import Result
     from hebbax.rules import Blur
     from hebbax.tasks import AbstractFamily
 
@@ -57,87 +49,19 @@ LASTING_RULE: dict[str, Any] = {
 }
 PIXEL_NOISE, LABEL_NOISE = 1.0, 0.2
 
-FINAL_RATE = 0.02
-"""Share of the learning rate that is left at the end of the cosine."""
-
 
 @dataclasses.dataclass(frozen=True)
-class BlurRecipe(abc.ABC):
-    """Meta-train a BLUR genome by gradient descent through the unroll.
+class BlurRecipe(Recipe):
+    """Meta-train a BLUR genome by gradient descent through the unroll."""
 
-    **Raises:** `ValueError` naming the first option that is out of range.
-    """
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    evaluation: ClassVar[str]
-    """What `hebbax evaluate` is to be asked about a rule of this recipe."""
+    least: ClassVar[Mapping[str, int]] = {"states": 2, "seed": 0, "skip": 0}
 
     states: int = 2
     """States per neuron, k; at least 2."""
-    hidden: tuple[int, ...] = (20,)
-    """Units of the hidden layers."""
-    unrolls: int = 10
-    """Updates in a lifetime."""
-    batch: int = 128
-    """Examples in each update."""
-    query: int = 512
-    """Examples that judge a lifetime."""
-    tasks: int = 1
-    """Tasks sampled of each family at every meta-step."""
-    runs: int = 4
-    """Genomes trained side by side; the best is kept."""
-    steps: int = 2000
-    """Meta-steps."""
-    learning_rate: float = 1e-2
-    """Adam's learning rate on the genome, decayed to 2 % along a cosine."""
-    clip: float = 1.0
-    """Bound on the norm of the meta-gradient."""
-    validation: int = 16
-    """Tasks of each family that decide which genome is the best, at every checkpoint."""
-    log_every: int = 50
-    """Meta-steps between logged lines."""
-    checkpoint_every: int = 500
-    """Meta-steps between checkpoints; a multiple of log_every."""
-    seed: int = 0
-    """Decides every random number."""
-
-    def __post_init__(self) -> None:
-        """Refuse options out of range by name."""
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
-        least = {"states": 2, "seed": 0, "skip": 0}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            low = least.get(field.name, 1)
-            if isinstance(value, int) and value < low:
-                raise ValueError(f"{field.name} must be at least {low}; got {value}.")
-            if isinstance(value, float) and not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{field.name} must be positive and finite; got {value}.")
-        if min(self.hidden, default=1) < 1:
-            raise ValueError(
-                f"hidden must hold sizes of at least 1; got {' '.join(map(str, self.hidden))}."
-            )
-        if self.checkpoint_every % self.log_every:
-            raise ValueError(
-                f"checkpoint_every must be a multiple of log_every, {self.log_every}; "
-                f"got {self.checkpoint_every}."
-            )
 
     @abc.abstractmethod
     def rule(self) -> "Blur":
-        """Return the rule whose meta-parameters are learnt."""
-
-    @abc.abstractmethod
-    def task_families(self) -> tuple["AbstractFamily", ...]:
-        """Return the task families that are sampled at every meta-step.
-
-        **Raises:** what the families' constructors raise, for unknown names or missing data.
-        """
-
-    @abc.abstractmethod
-    def objective(self) -> "AbstractObjective | Curriculum":
-        """Return what a lifetime is judged by."""
+        """Return the rule whose genome is learnt."""
 
     def method(self) -> "Gradient":
         """Return the outer loop's optimiser."""
@@ -147,98 +71,6 @@ class BlurRecipe(abc.ABC):
 
         rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
         return Gradient(optax.adam(rate), clip=self.clip)
-
-    def options(self) -> dict[str, Any]:
-        """Return the options by name, as JSON has them."""
-        values = dataclasses.asdict(self)
-        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
-
-    def meta_train(
-        self,
-        directory: Path,
-        families: "tuple[AbstractFamily, ...] | None" = None,
-        *,
-        callbacks: Sequence["Callback"] = (),
-        progress: bool = False,
-    ) -> "Result":
-        """Run the recipe in `directory`, or go on with the run it holds.
-
-        **Arguments:**
-
-        - `families`: what `task_families()` returned, if it has been called already.
-        - `callbacks`: who else is told of every logged line, see `hebbax.Callback`.
-        - `progress`: show a progress bar.
-
-        **Returns:** what `hebbax.meta_train` returns; see there for the errors too.
-        """
-        import jax
-
-        from hebbax._version import __version__
-        from hebbax.meta.trainer import meta_train
-
-        families = self.task_families() if families is None else families
-        card = {
-            "title": self.title,
-            "recipe": self.name,
-            "options": self.options(),
-            "families": [family.name for family in families],
-            "hebbax": __version__,
-            "jax": jax.__version__,
-        }
-        return meta_train(
-            self.rule(),
-            families,
-            self.objective(),
-            self.method(),
-            **self._settings(),
-            directory=directory,
-            callbacks=callbacks,
-            card=card,
-            progress=progress,
-        )
-
-    def forecast(
-        self, families: "tuple[AbstractFamily, ...] | None" = None, *, start: int = 0
-    ) -> "Forecast":
-        """Return what the run will need from meta-step `start` on, see `hebbax.forecast`."""
-        from hebbax.meta.forecast import forecast
-
-        families = self.task_families() if families is None else families
-        return forecast(
-            self.rule(), families, self.objective(), self.method(), start=start, **self._settings()
-        )
-
-    def diagnose(
-        self, theta: Any, families: "tuple[AbstractFamily, ...] | None" = None, **settings: Any
-    ) -> "Diagnosis":
-        """Return how the meta-gradient at θ fares, see `hebbax.diagnose`, also for `settings`."""
-        from hebbax.meta.diagnosis import diagnose
-
-        return diagnose(
-            self.rule(),
-            theta,
-            self.task_families() if families is None else families,
-            self.objective(),
-            hidden=self.hidden,
-            tasks=self.tasks,
-            runs=self.runs,
-            **settings,
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        """Return what a run and its forecast share."""
-        import jax
-
-        return {
-            "hidden": self.hidden,
-            "steps": self.steps,
-            "key": jax.random.key(self.seed),
-            "runs": self.runs,
-            "tasks": self.tasks,
-            "validation": self.validation,
-            "log_every": self.log_every,
-            "checkpoint_every": self.checkpoint_every,
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -410,7 +242,8 @@ class BlurLasting(BlurMnist50):
     """Meta-steps between checkpoints; a multiple of log_every."""
 
 
-RECIPES: dict[str, type[BlurRecipe]] = {
-    recipe.name: recipe for recipe in (BlurToy, BlurMnist, BlurMnist50, BlurLasting)
+RECIPES: dict[str, type[Recipe]] = {
+    recipe.name: recipe
+    for recipe in (BlurToy, BlurMnist, BlurMnist50, BlurLasting, UnsupervisedSmall)
 }
 """All recipes by name. One whose options have defaults of their own is a class of its own."""

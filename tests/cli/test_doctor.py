@@ -7,7 +7,8 @@ import pytest
 
 from hebbax import save_rule
 from hebbax._trees import to_arrays
-from hebbax.experiments.recipes import RECIPES, BlurRecipe, BlurToy
+from hebbax.experiments.recipe import Recipe
+from hebbax.experiments.recipes import RECIPES, BlurToy
 from hebbax.meta import checkpoint
 from hebbax.meta.advice import Evidence, advise
 from hebbax.meta.diagnosis import Diagnosis, Measurement
@@ -65,7 +66,7 @@ def asked(monkeypatch):
             settings["listener"](m)
         return FOUND
 
-    monkeypatch.setattr(BlurRecipe, "diagnose", diagnose)
+    monkeypatch.setattr(Recipe, "diagnose", diagnose)
     return calls
 
 

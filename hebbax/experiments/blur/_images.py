@@ -8,7 +8,8 @@ import jax
 import optax
 
 import hebbax as hx
-from hebbax.experiments.recipes import FINAL_RATE, MNIST_CLASSES, MNIST_CROP, MNIST_RULE, MNIST_SIZE
+from hebbax.experiments.recipe import FINAL_RATE
+from hebbax.experiments.recipes import MNIST_CLASSES, MNIST_CROP, MNIST_RULE, MNIST_SIZE
 
 
 def small_mnist(classes: tuple[int, ...] | None = None) -> hx.tasks.AbstractFamily:
