@@ -26,6 +26,7 @@ _PLACES = {
         "hebbax.experiments.blur.synapse_normalisation",
         "SynapseNormalisation",
     ),
+    "unsupervised/datasets": ("hebbax.experiments.unsupervised.datasets", "DataSets"),
 }
 NAMES = tuple(_PLACES)
 
