@@ -19,6 +19,7 @@ NEED_NO_DATA = (
     "blur/metric-equivalence",
     "blur/normalisation",
     "blur/toy",
+    "unsupervised/datasets",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = ("blur/cma-es", "blur/generalisation", "blur/non-linearities", "blur/normalisation")

@@ -225,8 +225,8 @@ class DataSets(Experiment):
         grid[0].set_ylabel("test accuracy", color=INK)
         sizes = "-".join(map(str, (*self.hidden, self.features)))
         figure.suptitle(
-            f"Ten labelled examples a class, networks pixels-{sizes}: mean of {self.runs} runs "
-            "with standard errors",
+            f"Ten labelled examples a class, networks pixels-{sizes}\n"
+            f"mean of {self.runs} runs with standard errors",
             fontsize=11,
             color=INK,
         )
