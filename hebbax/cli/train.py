@@ -138,8 +138,9 @@ class Train(Command):
         rule, key = self.recipe.rule(), jax.random.key(0)
         theta = jax.eval_shape(rule.init, key)
         networks: dict[str, int] = {}
+        outputs = getattr(self.recipe.objective(), "outputs", None)
         for family in families:
-            sizes = (family.inputs, *self.recipe.hidden, family.outputs)
+            sizes = (family.inputs, *self.recipe.hidden, outputs or family.outputs)
             net = jax.eval_shape(
                 lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
             )
@@ -204,7 +205,9 @@ class Train(Command):
         rule = shlex.quote(str(self.folder))
         hidden = " ".join(("--hidden", *map(str, self.recipe.hidden)))
         say(place, f"go on with: hebbax show {rule}")
-        say(place, f"            hebbax evaluate {rule} {hidden} {self.recipe.evaluation}")
+        if self.recipe.evaluation:
+            words = f"{hidden} {self.recipe.evaluation}"
+            say(place, f"            hebbax evaluate {rule} {words}")
 
 
 def last_checkpoint(folder: Path) -> int | None:

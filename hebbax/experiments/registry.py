@@ -31,6 +31,7 @@ _PLACES = {
     "vsml/forward": ("hebbax.experiments.vsml.forward", "Forward"),
     "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
     "vsml/improve": ("hebbax.experiments.vsml.improve", "Improve"),
+    "unsupervised/datasets": ("hebbax.experiments.unsupervised.datasets", "DataSets"),
 }
 NAMES = tuple(_PLACES)
 

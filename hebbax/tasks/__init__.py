@@ -6,6 +6,8 @@ sampled task with support and query batches.
 
 from hebbax.tasks._arrays import ArrayFamily as ArrayFamily
 from hebbax.tasks._arrays import from_arrays as from_arrays
+from hebbax.tasks._augmented import AugmentedFamily as AugmentedFamily
+from hebbax.tasks._augmented import augmented as augmented
 from hebbax.tasks._by_name import by_name as by_name
 from hebbax.tasks._by_name import names as names
 from hebbax.tasks._datasets import breast_cancer as breast_cancer
@@ -16,12 +18,16 @@ from hebbax.tasks._datasets import tabular as tabular
 from hebbax.tasks._datasets import wine as wine
 from hebbax.tasks._family import AbstractFamily as AbstractFamily
 from hebbax.tasks._family import Episode as Episode
+from hebbax.tasks._glyphs import GlyphFamily as GlyphFamily
+from hebbax.tasks._glyphs import glyphs as glyphs
 from hebbax.tasks._noisy import NoisyFamily as NoisyFamily
 from hebbax.tasks._noisy import noisy as noisy
 from hebbax.tasks._omniglot import OmniglotFamily as OmniglotFamily
 from hebbax.tasks._omniglot import omniglot as omniglot
 from hebbax.tasks._projected import ProjectedFamily as ProjectedFamily
 from hebbax.tasks._projected import projected as projected
+from hebbax.tasks._subsets import SubsetFamily as SubsetFamily
+from hebbax.tasks._subsets import subsets as subsets
 from hebbax.tasks._synapses import SynapseFamily as SynapseFamily
 from hebbax.tasks._synapses import random_synapses as random_synapses
 from hebbax.tasks._toy import ToyFamily as ToyFamily

@@ -24,6 +24,7 @@ NEED_NO_DATA = (
     "vsml/cloning",
     "vsml/forward",
     "vsml/improve",
+    "unsupervised/datasets",
 )
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = (

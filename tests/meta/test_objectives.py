@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,9 +160,71 @@ def test_few_shot_ridge():
     assert float(metrics["accuracy"]) == pytest.approx(right)
 
 
+class Turning(Same):
+    """A rule whose features turn by its θ and by the mean of what it sees."""
+
+    def update(self, theta, net, x, y):
+        assert y is None
+        angle = theta["rate"] + jnp.mean(x)
+        turn = jnp.array([[jnp.cos(angle), jnp.sin(angle)], [-jnp.sin(angle), 2 * jnp.cos(angle)]])
+        return net @ turn, x @ net
+
+
+@pytest.mark.parametrize("remat", [False, True, "segments"])
+@pytest.mark.parametrize("taken", [None, 3])
+def test_few_shot_ridge_after_every_update(remat, taken):
+    """The mean over the states after updates, of the loss, its gradient and the metrics."""
+    settings = {"batch": 4, "query": 24, "units": 2, "evaluations": 2}
+    every = O.FewShotRidge(5, **settings, remat=remat, every_update=True)
+    last = O.FewShotRidge(1, **settings)
+    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=5, batch=4, query=24)
+
+    def of_each(theta):
+        net, values = jnp.eye(2), []
+        for step in range(taken or 5):
+            net = Turning().update(theta, net, episode.x[step], None)[0]
+            values.append(last.judge(Turning(), theta, net, None, episode))
+        means = jax.tree.map(lambda *a: jnp.mean(jnp.stack(a)), *values)
+        return means[0], (net, means[1])
+
+    def of_course(theta):
+        number = None if taken is None else jnp.asarray(taken)
+        net, (loss, metrics) = every.unroll_and_judge(
+            Turning(), theta, jnp.eye(2), episode, taken=number
+        )
+        return loss, (net, metrics)
+
+    theta = {"rate": jnp.asarray(0.3)}
+    expected, found = (
+        jax.jit(jax.value_and_grad(f, has_aux=True))(theta) for f in (of_each, of_course)
+    )
+    assert jax.tree.structure(expected) == jax.tree.structure(found)
+    for e, f in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-4, atol=1e-6)
+    assert abs(float(found[1]["rate"])) > 1e-4
+
+
+def test_only_labels_count_in_the_accuracy():
+    """Columns behind the labels change the loss, and the accuracy is of the labels alone."""
+    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=1, batch=4, query=40)
+    wide = dataclasses.replace(
+        episode,
+        y=jnp.concatenate([episode.y, episode.x], axis=2),
+        query_y=jnp.concatenate([episode.query_y, 5 + episode.query_x], axis=1),
+    )
+    settings = {"query": 40, "units": 2, "evaluations": 2}
+    whole = O.FewShotRidge(1, 4, **settings)(Same(), {}, jnp.eye(2), wide)
+    labels = O.FewShotRidge(1, 4, **settings, classes=2)(Same(), {}, jnp.eye(2), wide)
+    assert float(whole[0]) == float(labels[0])
+    assert float(whole[1]["accuracy"]) != float(labels[1]["accuracy"])
+    lighter = O.FewShotRidge(1, 4, **settings, weight_penalty=0.0)(Same(), {}, jnp.eye(2), wide)
+    assert float(lighter[0]) == pytest.approx(float(whole[1]["test_term"]), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: O.FewShotRidge(weight_penalty=-1.0), "weight_penalty must be at least 0"),
         (lambda: O.FewShotRidge(query=25), "query must be a multiple of 10"),
         (lambda: O.FewShotRidge(query=10), "at least two examples in each; got 10"),
         (lambda: O.FewShotRidge(query=20, units=0), "units must be at least 1; got 0"),

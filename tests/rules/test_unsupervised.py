@@ -295,12 +295,27 @@ def test_ten_planes_are_twelve_without_two():
 # Bad input
 
 
+def test_planes_of_unequal_weight_to_begin_with(tmp_path):
+    """Each plane starts with the weight of its place, from a rule file too."""
+    weights = tuple(float(n) for n in range(12))
+    rule = hx.UnsupervisedRule(**SMALL, merge_init=weights)
+    theta = rule.init(jax.random.key(0))
+    np.testing.assert_array_equal(theta.merge.w, weights)
+    alike = hx.UnsupervisedRule(**SMALL).init(jax.random.key(0))
+    np.testing.assert_array_equal(theta.bias.w, alike.bias.w)
+    hx.save_rule(tmp_path / "rule.safetensors", rule, theta)
+    read = hx.load_rule(tmp_path / "rule.safetensors")[0]
+    assert read == rule
+    assert hash(read) == hash(rule)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"step_size": 0.0}, r"step_size must be in \(0, 1\]; got 0\.0\."),
         ({"step_size": 1.5}, r"step_size must be in \(0, 1\]; got 1\.5\."),
         ({"planes": 11}, r"planes must be 10 or 12; got 11\."),
+        ({"merge_init": (1.0, 2.0)}, r"merge_init must be one number or one .* 12 planes; got 2\."),
         ({"top_units": 0}, r"top_units must be None or positive; got 0\."),
         ({"rank": 0}, r"rank must be positive; got 0\."),
         ({"signal_channels": -1}, r"signal_channels must be positive; got -1\."),

@@ -11,11 +11,20 @@ from hebbax.experiments.recipes._blur_images import BlurMnist50 as BlurMnist50
 from hebbax.experiments.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.experiments.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.experiments.recipes._recipe import Recipe as Recipe
+from hebbax.experiments.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.experiments.recipes._vsml import VsmlBackprop as VsmlBackprop
 from hebbax.experiments.recipes._vsml import VsmlOnline as VsmlOnline
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.name: recipe
-    for recipe in (BlurToy, BlurMnist, BlurMnist50, BlurLasting, VsmlBackprop, VsmlOnline)
+    for recipe in (
+        BlurToy,
+        BlurMnist,
+        BlurMnist50,
+        BlurLasting,
+        VsmlBackprop,
+        VsmlOnline,
+        UnsupervisedSmall,
+    )
 }
 """All recipes by name. One whose options have defaults of their own is a class of its own."""

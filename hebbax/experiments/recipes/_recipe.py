@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from jaxtyping import PRNGKeyArray
+
     from hebbax.meta.callbacks import Callback
     from hebbax.meta.curriculum import Curriculum
     from hebbax.meta.diagnosis import Diagnosis
     from hebbax.meta.forecast import Forecast
-    from hebbax.meta.methods import Gradient
+    from hebbax.meta.methods import AbstractMethod
     from hebbax.meta.objectives import AbstractObjective
     from hebbax.meta.run import Result
     from hebbax.rules import AbstractRule
@@ -29,7 +31,7 @@ FINAL_RATE = 0.02
 
 @dataclasses.dataclass(frozen=True)
 class Recipe(abc.ABC):
-    """Meta-train a rule by gradient descent through the unroll.
+    """What every recipe is: options, and what they say `meta_train` is to do.
 
     **Raises:** `ValueError` naming the first option that is out of range.
     """
@@ -37,7 +39,8 @@ class Recipe(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     evaluation: ClassVar[str]
-    """What `hebbax evaluate` is to be asked about a rule of this recipe."""
+    """What `hebbax evaluate` is to be asked about a rule of this recipe; "" if it learns without
+    labels."""
     least: ClassVar[dict[str, int]] = {"seed": 0}
     """Least values of whole options that may not be 1, or may be less."""
 
@@ -108,8 +111,14 @@ class Recipe(abc.ABC):
         """Return the θ that all runs begin with; None for what the rule draws."""
         return None
 
-    def method(self) -> "Gradient":
-        """Return the outer loop's optimiser."""
+    def key(self) -> "PRNGKeyArray":
+        """Return what decides all random numbers."""
+        import jax
+
+        return jax.random.key(self.seed)
+
+    def method(self) -> "AbstractMethod":
+        """Return the outer loop's method: Adam on the gradient through whole lifetimes."""
         import optax
 
         from hebbax.meta.methods import Gradient
@@ -197,12 +206,10 @@ class Recipe(abc.ABC):
 
     def _settings(self) -> dict[str, Any]:
         """Return what a run and its forecast share."""
-        import jax
-
         return {
             "hidden": self.hidden,
             "steps": self.steps,
-            "key": jax.random.key(self.seed),
+            "key": self.key(),
             "runs": self.runs,
             "tasks": self.tasks,
             "validation": self.validation,

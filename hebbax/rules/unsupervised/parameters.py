@@ -164,11 +164,11 @@ def draw_parameters(
     rank: int,
     planes: int,
     top_units: int | None,
-    merge: float,
+    merge: float | tuple[float, ...],
 ) -> Parameters:
     """Draw θ: weights normal with variance one over the fan-in, cut off at two deviations.
 
-    Biases and offsets are zero, merge weights all `merge`. The other arguments are the options of
+    Biases and offsets are zero, merge weights are `merge`. The other arguments are the options of
     `UnsupervisedRule` of the same names.
     """
     draw = _Draw(key)
@@ -198,6 +198,6 @@ def draw_parameters(
         ),
         delta=draw.linear(hidden, signal),
         readout=readout,
-        merge=Linear(jnp.full(planes, merge, float), jnp.zeros(())),
+        merge=Linear(jnp.broadcast_to(jnp.asarray(merge, float), (planes,)), jnp.zeros(())),
         bias=draw.linear(hidden),
     )

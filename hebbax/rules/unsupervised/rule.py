@@ -85,7 +85,8 @@ class UnsupervisedRule(AbstractRule):
     - `rank`: of a low-rank readout, for each example.
     - `planes`: 12, as in the authors' program, or the paper's 10, without `lin_upper_psd` and
       `decorr_x`.
-    - `merge_init`: the planes' weights in a fresh θ.
+    - `merge_init`: the planes' weights in a fresh θ: one number for all, or one for each in the
+      order of `hebbax.rules.unsupervised.parameters.PLANES`.
 
     **Raises:** `ValueError` for a value out of range.
     """
@@ -98,7 +99,12 @@ class UnsupervisedRule(AbstractRule):
     signal_channels: int = eqx.field(static=True, default=32)
     rank: int = eqx.field(static=True, default=4)
     planes: int = eqx.field(static=True, default=12)
-    merge_init: float = eqx.field(static=True, default=0.1)
+    merge_init: float | tuple[float, ...] = eqx.field(
+        # A rule file holds lists.
+        static=True,
+        default=0.1,
+        converter=lambda m: tuple(m) if isinstance(m, list) else m,
+    )
 
     def __check_init__(self) -> None:
         """Refuse options that are unknown or out of range."""
@@ -113,6 +119,11 @@ class UnsupervisedRule(AbstractRule):
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
         if self.planes not in PLANES:
             raise ValueError(f"planes must be 10 or 12; got {self.planes}.")
+        if isinstance(self.merge_init, tuple) and len(self.merge_init) != self.planes:
+            raise ValueError(
+                f"merge_init must be one number or one for each of {self.planes} planes; "
+                f"got {len(self.merge_init)}."
+            )
 
     # θ and φ
 

@@ -1,0 +1,149 @@
+"""The recipe of the unsupervised update rule (Metz et al., ICLR 2019)."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hebbax.experiments.recipes._recipe import FINAL_RATE, Recipe
+
+if TYPE_CHECKING:
+    from jaxtyping import PRNGKeyArray
+
+    from hebbax.meta.methods import TruncatedGradient
+    from hebbax.meta.objectives import FewShotRidge
+    from hebbax.rules import UnsupervisedRule
+    from hebbax.tasks import AbstractFamily
+
+SIZE = 14
+"""Side of the images of meta-training, in pixels."""
+# No pixel means the same in two tasks, and brightness tells less than shape.
+LOOK: dict[str, Any] = {
+    "mask": 0.3, "example_mask": 0.3, "fade": 0.7, "shift": 1, "invert": 0.3,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsupervisedSmall(Recipe):
+    """An unsupervised update rule from printed and written letters and small photographs."""
+
+    name: ClassVar[str] = "unsupervised/small"
+    title: ClassVar[str] = "Unsupervised update rule, meta-trained on letters and small photographs"
+    evaluation: ClassVar[str] = ""
+
+    hidden: tuple[int, ...] = ()
+    """Units of the hidden layers."""
+    unrolls: int = 50
+    """Updates in a lifetime of validation."""
+    batch: int = 32
+    """Examples in each update."""
+    query: int = 400
+    """Labelled examples that judge each update, in all."""
+    evaluations: int = 2
+    """Pairs of batches that they are split into."""
+    truncation: int = 4
+    """Updates that the meta-gradient reaches back."""
+    first: int = 20
+    """Updates in the lifetimes of the first meta-steps, on average."""
+    final: int = 150
+    """Updates in the lifetimes that begin after half of the meta-steps, on average."""
+    particles: int = 2
+    """Networks for each task, at points of their lifetimes of their own."""
+    runs: int = 1
+    """Meta-parameters trained side by side; the best are kept."""
+    step_size: float = 0.02
+    """Step size λ of the rule's updates."""
+    channels: int = 8
+    """Channels of the rule's small networks; half as many of the error signal."""
+    hebbian: float = 100.0
+    """Weight of the Hebbian plane, from which the rule starts."""
+    decorrelation: float = 45.0
+    """Weight of the decorrelating plane, from which the rule starts."""
+    others: float = 2.0
+    """Weight of all other planes, from which the rule starts."""
+    merge_rate: float = 30.0
+    """How many times the learning rate the planes' weights have."""
+    learning_rate: float = 3e-3
+    """Adam's learning rate on the meta-parameters, decayed to 2 % along a cosine."""
+    steps: int = 1500
+    """Meta-steps."""
+    clip: float = 1.0
+    """Bound on the norm of the meta-gradient."""
+    validation: int = 2
+    """Tasks of each family that decide which meta-parameters are the best, at every checkpoint."""
+    log_every: int = 20
+    """Meta-steps between logged lines."""
+    checkpoint_every: int = 100
+    """Meta-steps between checkpoints; a multiple of log_every."""
+
+    def key(self) -> "PRNGKeyArray":
+        """Return a key of the generator that is quick to compile, for many augmentations."""
+        import jax
+
+        return jax.random.key(self.seed, impl="unsafe_rbg")
+
+    def rule(self) -> "UnsupervisedRule":
+        """Return a rule that starts as Hebbian learning with decorrelation."""
+        from hebbax.rules import UnsupervisedRule
+        from hebbax.rules.unsupervised.parameters import PLANES
+
+        start = {"hebb": self.hebbian, "decorr_x": self.decorrelation}
+        return UnsupervisedRule(
+            step_size=self.step_size,
+            hidden_channels=self.channels,
+            top_channels=self.channels,
+            signal_channels=max(1, self.channels // 2),
+            merge_init=tuple(start.get(plane, self.others) for plane in PLANES[12]),
+        )
+
+    def task_families(self) -> "tuple[AbstractFamily, ...]":
+        """Return letters and photographs, never digits. **Raises:** see `hebbax.data.load`."""
+        from hebbax.tasks import augmented, glyphs, subsets
+
+        families = (
+            glyphs(10, SIZE, zoom=1.5),
+            subsets("az_letters", 10, SIZE),
+            subsets("cifar10", 10, SIZE),
+        )
+        return tuple(augmented(family, **LOOK) for family in families)
+
+    def objective(self) -> "FewShotRidge":
+        """Judge every update."""
+        from hebbax.meta.objectives import FewShotRidge
+
+        return FewShotRidge(
+            steps=self.unrolls,
+            batch=self.batch,
+            query=self.query,
+            evaluations=self.evaluations,
+            weight_penalty=0.0,
+            every_update=True,
+            # The rule itself keeps but little of each update.
+            remat=False,
+        )
+
+    def method(self) -> "TruncatedGradient":
+        """Return truncated gradients through lifetimes that grow."""
+        import jax
+        import optax
+
+        from hebbax.meta.methods import TruncatedGradient, Truncation
+
+        rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
+
+        def kinds(theta: Any) -> Any:
+            return jax.tree_util.tree_map_with_path(
+                lambda path, _: "merge" if ".merge" in jax.tree_util.keystr(path) else "rest", theta
+            )
+
+        # The planes' weights are a thousand times as large as the steps that suit the others.
+        faster = optax.adam(lambda step: self.merge_rate * rate(step))
+        optimizer = optax.multi_transform({"merge": faster, "rest": optax.adam(rate)}, kinds)
+        truncation = Truncation(
+            self.truncation,
+            count=max(1, self.first // self.truncation),
+            spread=0.5,
+            final_count=max(1, self.final // self.truncation),
+            count_growth=max(1, self.steps // 2),
+        )
+        return TruncatedGradient(
+            optimizer, clip=self.clip, truncation=truncation, particles=self.particles
+        )

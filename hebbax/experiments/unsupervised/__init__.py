@@ -1,0 +1,1 @@
+"""The experiments of the unsupervised update rule (Metz et al., ICLR 2019)."""

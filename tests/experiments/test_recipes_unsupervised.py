@@ -1,0 +1,57 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hebbax.experiments.recipes import RECIPES
+from hebbax.rules.unsupervised.parameters import PLANES
+
+RECIPE = RECIPES["unsupervised/small"]()
+
+
+def test_the_rule_starts_from_hebbian_learning_and_decorrelation():
+    recipe = dataclasses.replace(RECIPE, hebbian=5.0, decorrelation=2.0, others=0.5)
+    theta = recipe.rule().init(jax.random.key(0))
+    weights = dict(zip(PLANES[12], np.asarray(theta.merge.w).tolist(), strict=True))
+    assert weights.pop("hebb") == 5
+    assert weights.pop("decorr_x") == 2
+    assert set(weights.values()) == {0.5}
+
+
+def test_weights_of_planes_move_faster_and_slow_down():
+    """Adam's first step is the learning rate itself."""
+    recipe = dataclasses.replace(RECIPE, learning_rate=0.01, merge_rate=20.0, steps=10)
+    theta = recipe.rule().init(jax.random.key(0))
+    optimizer = recipe.method().optimizer
+    ones = jax.tree.map(jnp.ones_like, theta)
+    state = optimizer.init(theta)
+    first, state = optimizer.update(ones, state, theta)
+    np.testing.assert_allclose(first.merge.w, -0.2, rtol=1e-3)
+    np.testing.assert_allclose(first.merge.b, -0.2, rtol=1e-3)
+    np.testing.assert_allclose(first.delta.w, -0.01, rtol=1e-3)
+    for _ in range(10):
+        last, state = optimizer.update(ones, state, theta)
+    np.testing.assert_allclose(last.merge.w, -0.2 * 0.02, rtol=0.05)
+
+
+def test_lifetimes_grow():
+    truncation = dataclasses.replace(RECIPE, truncation=4, first=20, final=160).method().truncation
+    assert (truncation.longest, truncation.count, truncation.final_count) == (4, 5, 40)
+    assert truncation.count_growth == RECIPE.steps // 2
+
+
+def test_every_update_is_judged_by_the_papers_distance():
+    objective = RECIPE.objective()
+    assert objective.every_update
+    assert objective.weight_penalty == 0
+    assert objective.query == 200 * objective.evaluations
+
+
+@pytest.mark.data
+def test_tasks_have_one_shape_and_no_digits_or_clothes():
+    families = RECIPE.task_families()
+    assert {(family.inputs, family.outputs) for family in families} == {(196, 10)}
+    assert len({family.name for family in families}) == len(families)
+    assert not any("mnist" in family.name or "digits" in family.name for family in families)

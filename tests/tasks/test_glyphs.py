@@ -1,0 +1,114 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hebbax import tasks
+from hebbax.tasks import _glyphs
+
+
+@pytest.fixture(scope="module")
+def upright():
+    """Return tasks whose images differ by character and face only."""
+    return tasks.glyphs(5, 12, rotation=0.0, shift=0.0, zoom=1.0)
+
+
+def _labels(y):
+    return np.asarray(y).argmax(axis=-1)
+
+
+def _seen(x, y):
+    """Return the different pairs of label and image."""
+    images = np.rint(255 * np.asarray(x).reshape(-1, 144)).astype(int)
+    return {(int(n), i.tobytes()) for n, i in zip(_labels(y).ravel(), images, strict=True)}
+
+
+def test_no_digits_and_no_two_alike():
+    characters = _glyphs.characters()
+    assert len(characters) > 300
+    assert not set(characters) & set("0123456789")
+    # Latin, Greek and Cyrillic look the same here.
+    assert len(set(characters) & {"A", "\u0391", "\u0410"}) == 1
+    for expected in "Aaßψж€∂":
+        assert expected in characters
+
+
+def test_images_show_the_characters_of_the_task(upright, key):
+    task = upright.draw(key)
+    x, y = task.test_set()
+    assert x.shape == (5 * 4, 144)
+    assert float(x.min()) >= 0
+    assert 0.5 < float(x.max()) <= 1
+    # Upright and in the middle, an image is the middle of the atlas'.
+    faces = jnp.tile(task.faces[12:], 5)
+    large = np.asarray(upright.pixels[task.characters[_labels(y)], faces], np.float32) / 255
+    assert large.shape[1:] == (18, 18)
+    np.testing.assert_allclose(x.reshape(20, 12, 12), large[:, 3:15, 3:15], atol=1e-6)
+
+
+def test_support_and_query_come_from_other_faces(upright, key):
+    task = upright.draw(key)
+    x, y = task.stream(key, 20, 50)
+    q, r = task.query(key, 300)
+    assert x.shape == (20, 50, 144)
+    assert q.shape == (300, 144)
+    support, query, shown = (_seen(*batch) for batch in ((x, y), (q, r), task.test_set()))
+    assert 50 < len(support) <= 5 * 12
+    assert query == shown
+    assert len(query) == 5 * 4
+    # What two faces draw alike may be in both.
+    assert len(query - support) > 5
+
+
+def test_rotation_and_shift_are_targets(key):
+    family = tasks.glyphs(4, 16, rotation=180.0, shift=4.0, zoom=1.0, pose=True)
+    x, y = family.draw(key).query(key, 400)
+    labels, (sine, cosine, right, down) = np.asarray(y[:, :4]), np.asarray(y[:, 4:]).T
+    np.testing.assert_array_equal(labels.sum(axis=1), 1)
+    np.testing.assert_allclose(sine**2 + cosine**2, 1, rtol=1e-5)
+    assert min(np.ptp(sine), np.ptp(cosine), np.ptp(right), np.ptp(down)) > 1.8
+    # Where the ink is tells the shift.
+    images = np.asarray(x).reshape(-1, 16, 16)
+    place = np.arange(16) - 7.5
+    ink = images.sum(axis=(1, 2))
+    for axis, shift in ((1, right), (2, down)):
+        centre = (images.sum(axis=axis) * place).sum(axis=1) / np.maximum(ink, 1e-3)
+        assert np.corrcoef(centre, shift)[0, 1] > 0.8
+
+
+def test_rotation_by_a_quarter_turns_the_image(upright, key):
+    task = upright.draw(key)
+    one, nothing = jnp.ones(1), jnp.zeros(1)
+    label, face = jnp.zeros(1, int), jnp.zeros(1, int)
+    plain, _ = task._rows(label, face, nothing, one, nothing, nothing)
+    turned, _ = task._rows(label, face, one * jnp.pi / 2, one, nothing, nothing)
+    plain, turned = (np.asarray(a).reshape(12, 12) for a in (plain, turned))
+    np.testing.assert_allclose(turned, np.rot90(plain, -1), atol=1e-3)
+
+
+def test_tasks_differ_and_are_decided_by_the_key(upright):
+    draws = jax.vmap(lambda k: upright.draw(k).characters)(jax.random.split(jax.random.key(1), 6))
+    assert draws.shape == (6, 5)
+    assert all(len(set(task)) == 5 for task in np.asarray(draws).tolist())
+    assert len({tuple(task) for task in np.asarray(draws).tolist()}) == 6
+    once, again = (upright.sample(jax.random.key(2), 2, 3, 4) for _ in range(2))
+    np.testing.assert_array_equal(once.x, again.x)
+    with pytest.raises(ValueError, match="fix one with family"):
+        upright.stream(jax.random.key(0), 1, 1)
+    fixed = upright.draw(jax.random.key(3))
+    assert fixed.draw(jax.random.key(4)) is fixed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ways": 1}, "ways is 1, but must lie between 2 and the"),
+        ({"size": 2}, "size is 2, but must lie between 4 and 64"),
+        ({"rotation": 200.0}, "rotation is 200.0, but must lie between 0 and 180"),
+        ({"shift": 8.0}, "shift is 8.0, but must lie between 0 and 7 pixels"),
+        ({"zoom": 0.5}, "zoom is 0.5, but must lie between 1 and 4"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        tasks.glyphs(**settings)
