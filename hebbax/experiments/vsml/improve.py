@@ -55,11 +55,11 @@ class Improve(Experiment):
     data: str = "mnist"
     others: tuple[str, ...] = ("fashion_mnist",)
     size: int = 14
-    updates: int = 20
+    updates: int = 50
     batch: int = 64
     query: int = 256
     steps: int = 100
-    std: float = 0.01
+    std: float = 0.005
     population: int | None = 16
     gains: tuple[float, float] = (400.0, 20.0)
     spread: float = 0.05
