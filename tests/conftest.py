@@ -8,6 +8,8 @@ import jaxtyping
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+MAPS = 20_000
+"""Pieces of memory of a process that make the tests forget what they have compiled."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
@@ -26,6 +28,18 @@ def _find_real_data():
     """Let the package find the real data sets where the checkout's neighbour holds them."""
     if DATA.is_dir():
         os.environ["HEBBAX_DATA"] = str(DATA)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_programs():
+    """Give back the memory of compiled programs before a process has more pieces than it may.
+
+    Linux allows 65,530; a program compiled beyond that ends the process.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.is_file() and maps.read_bytes().count(b"\n") > MAPS:
+        jax.clear_caches()
 
 
 def pytest_collection_modifyitems(items):

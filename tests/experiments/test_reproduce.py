@@ -29,11 +29,19 @@ NEED_NO_DATA = (
 """Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
 LONG = (
     "blur/cma-es",
+    "blur/curriculum",
+    "blur/depth",
     "blur/generalisation",
+    "blur/metric-equivalence",
     "blur/non-linearities",
     "blur/normalisation",
-    "vsml/from-scratch",
+    "blur/synapse-normalisation",
+    "blur/toy",
+    "blur/variants",
+    "unsupervised/datasets",
     "vsml/cloning",
+    "vsml/forward",
+    "vsml/from-scratch",
     "vsml/improve",
 )
 """Experiments whose smoke budget takes too long to compile for every run of the tests."""
@@ -58,7 +66,7 @@ KEYS = {
 
 def _needs(name):
     marks = [] if name in NEED_NO_DATA else [pytest.mark.data]
-    return pytest.param(name, marks=[*marks, pytest.mark.slow] if name in LONG else marks)
+    return pytest.param(name, marks=[*marks, pytest.mark.slow, pytest.mark.long] if name in LONG else marks)
 
 
 def _leaves(value):

@@ -60,6 +60,7 @@ def test_without_synchronisation_runs_are_apart_from_their_start():
     assert not any("synchronized_on" in line for line in many.history)
 
 
+@pytest.mark.slow
 def test_every_method_takes_a_curriculum():
     for method in (
         hx.methods.TruncatedGradient(optax.adam(1e-2), truncation=1, particles=2),

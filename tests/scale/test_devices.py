@@ -94,6 +94,7 @@ def test_eight_devices(one, tmp_path):
     assert_alike(found, one)
 
 
+@pytest.mark.slow
 def test_two_processes(one, tmp_path):
     """Joined over loopback, with two devices each; the first alone writes the folder."""
     cases = ("runs and tasks", "particles", "population")
