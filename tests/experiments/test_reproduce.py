@@ -66,7 +66,9 @@ KEYS = {
 
 def _needs(name):
     marks = [] if name in NEED_NO_DATA else [pytest.mark.data]
-    return pytest.param(name, marks=[*marks, pytest.mark.slow, pytest.mark.long] if name in LONG else marks)
+    if name in LONG:
+        marks += [pytest.mark.slow, pytest.mark.long]
+    return pytest.param(name, marks=marks)
 
 
 def _leaves(value):
