@@ -58,6 +58,7 @@ def test_read_out_needs_good_features_and_no_scale(blobs):
     assert read_out(lambda x: noise.random((len(x), 2)), blobs) < 0.6
 
 
+@pytest.mark.slow
 def test_features_of_the_rule(digits):
     theta = RULE.init(jax.random.key(0))
     found = _learners.by_rule(RULE, theta, digits, SIZES, (3, 0), 16, seed=5)
@@ -117,6 +118,7 @@ def test_prototypes_by_hand():
     np.testing.assert_allclose(logits, [[-9, -10, -20]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_prototypical_networks_learn_to_tell_characters(key):
     family = hx.tasks.glyphs(3, 8)
     nets = _prototypes.networks([family], (64, 4), (1, 30), 0.03, seed=2)

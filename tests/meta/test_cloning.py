@@ -111,6 +111,7 @@ def test_the_shipped_clone_on_fresh_random_data():
     assert all(untaught[name] > 3 * metrics[name] for name in metrics)
 
 
+@pytest.mark.slow
 def test_the_shipped_clone_learns_as_backpropagation_does():
     """Digits of 8 by 8 pixels, which it has never seen, through a hidden layer."""
     rule, theta = hx.zoo.load("vsml/backprop")

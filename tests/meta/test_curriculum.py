@@ -32,6 +32,7 @@ def test_lifetimes_grow_and_runs_are_synchronised():
     assert [round(updates[step]) for step in (5, 10, 24)] == [3, 6, 12]
 
 
+@pytest.mark.slow
 def test_the_best_is_judged_by_the_longest_lifetimes(key):
     result = train(rule=Delta(), objective=curriculum(), runs=2, steps=24)
     k_validation = jax.random.split(key, 3)[2]

@@ -87,6 +87,7 @@ def assert_alike(found, expected):
                 np.testing.assert_allclose(mine, theirs, rtol=2e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_eight_devices(one, tmp_path):
     devices, found = end(begin(tmp_path, 8))
     assert devices == 8
