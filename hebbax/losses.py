@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 Predictions = Float[Array, "*batch out"]
 
@@ -15,10 +15,13 @@ def cross_entropy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
     return jnp.mean(-jnp.sum(y * jax.nn.log_softmax(prediction), axis=-1))
 
 
-def accuracy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
-    """Return the share of right answers in [0, 1]: the largest output, or the sign of one."""
+def right(prediction: Predictions, y: Predictions) -> Bool[Array, "*batch"]:
+    """Return which answers are right: the largest output, or the sign of one."""
     if y.shape[-1] == 1:
-        right = (prediction > 0) == (y > 0.5)
-    else:
-        right = jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1)
-    return jnp.mean(right.astype(prediction.dtype))
+        return (prediction[..., 0] > 0) == (y[..., 0] > 0.5)
+    return jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1)
+
+
+def accuracy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
+    """Return the share of right answers in [0, 1], see `right`."""
+    return jnp.mean(right(prediction, y).astype(prediction.dtype))

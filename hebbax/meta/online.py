@@ -6,14 +6,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
-from hebbax.meta.tuning import RATES
+from hebbax.losses import right
+from hebbax.meta.tuning import at_each_rate
 from hebbax.meta.unrolling import unroll
 from hebbax.rules import AbstractRule
-from hebbax.rules.backprop import Backprop, LearningRate
 from hebbax.tasks import AbstractFamily
 
 AT_ONCE = 8
@@ -93,15 +92,9 @@ def _lifetimes(
         order = jax.random.permutation(k_order, len(x))[:steps]
         net = rule.init_network(theta, k_net, (family.inputs, *hidden, family.outputs))
         _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
-        return _right(predictions[:, 0], y[order])
+        return right(predictions[:, 0], y[order])
 
     return jax.lax.map(lifetime, keys, batch_size=min(AT_ONCE, len(keys)))
-
-
-def _right(logits: Float[Array, "n out"], y: Float[Array, "n out"]) -> Bool[Array, " n"]:
-    if y.shape[1] == 1:
-        return (logits[:, 0] > 0) == (y[:, 0] > 0.5)
-    return jnp.argmax(logits, axis=1) == jnp.argmax(y, axis=1)
 
 
 def best_online_backprop(
@@ -127,17 +120,12 @@ def best_online_backprop(
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
     """
-    rule = Backprop(optimizer, activation=activation)
-    rates = RATES[optimizer] if rates is None else tuple(rates)
-    if not rates:
-        raise ValueError("rates must hold at least one learning rate; got none.")
-    found = np.stack(
-        [
-            evaluate_online(
-                rule, LearningRate(jnp.asarray(rate, float)), family, **settings
-            ).cumulative
-            for rate in rates
-        ]
+    rates, lifetimes = at_each_rate(
+        optimizer,
+        rates,
+        activation,
+        lambda rule, theta: evaluate_online(rule, theta, family, **settings).cumulative,
     )
+    found = np.stack(lifetimes)
     best = np.argmax(found.mean(axis=1), axis=0)
     return found[best, :, np.arange(found.shape[2])].T, np.asarray(rates)[best]

@@ -1,7 +1,7 @@
 """Baselines at their best: the learning rate chosen for each number of updates apart."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +9,8 @@ import numpy as np
 from hebbax.meta.evaluation import Curves, evaluate
 from hebbax.rules.backprop import Backprop, LearningRate
 from hebbax.tasks import AbstractFamily
+
+Found = TypeVar("Found")
 
 # Four orders of magnitude each, around where the optimiser works at all.
 RATES: dict[str, tuple[float, ...]] = {
@@ -41,13 +43,9 @@ def best_backprop(
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate` refuses.
     """
-    rule = Backprop(optimizer, activation=activation)
-    rates = RATES[optimizer] if rates is None else tuple(rates)
-    if not rates:
-        raise ValueError("rates must hold at least one learning rate; got none.")
-    curves = [
-        evaluate(rule, LearningRate(jnp.asarray(rate, float)), family, **settings) for rate in rates
-    ]
+    rates, curves = at_each_rate(
+        optimizer, rates, activation, lambda rule, theta: evaluate(rule, theta, family, **settings)
+    )
     accuracy = np.stack([c.accuracy for c in curves])
     best = np.nanargmax(accuracy.mean(axis=1), axis=0)
     points = np.arange(accuracy.shape[-1])
@@ -56,3 +54,20 @@ def best_backprop(
         Curves(curves[0].steps, accuracy[best, :, points].T, loss[best, :, points].T),
         np.asarray(rates)[best],
     )
+
+
+def at_each_rate(
+    optimizer: str,
+    rates: Sequence[float] | None,
+    activation: str,
+    run: Callable[[Backprop, LearningRate], Found],
+) -> tuple[tuple[float, ...], list[Found]]:
+    """Return the learning rates, `RATES` if there are none given, and what `run` found at each.
+
+    **Raises:** `ValueError` for an unknown optimiser or an empty list of rates.
+    """
+    rule = Backprop(optimizer, activation=activation)
+    rates = RATES[optimizer] if rates is None else tuple(rates)
+    if not rates:
+        raise ValueError("rates must hold at least one learning rate; got none.")
+    return rates, [run(rule, LearningRate(jnp.asarray(rate, float))) for rate in rates]
