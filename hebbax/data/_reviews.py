@@ -37,13 +37,13 @@ def read_reviews(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     counts = Counter(word for words, _ in train for word in words)
     # Ties are broken by the alphabet, so that no order of the rows matters.
     common = sorted(counts, key=lambda word: (-counts[word], word))[: entry.shape[0]]
-    arrays = []
+    parts = []
     for part in (train, test):
-        y = np.asarray([label for _, label in part], np.int32)
         x = _bags([words for words, _ in part], common, entry.shape[0])
+        y = np.asarray([label for _, label in part], np.int32)
         check_pair(x, y, len(entry.class_names), str(path), str(path))
-        arrays += [x, y]
-    return Dataset(entry.name, *arrays, entry.class_names, path=path.parent)
+        parts.append((x, y))
+    return Dataset(entry.name, *parts[0], *parts[1], entry.class_names, path=path.parent)
 
 
 def _parse(path: Path) -> list[tuple[list[str], int, str]]:

@@ -32,6 +32,10 @@ _PLACES = {
     "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
     "vsml/improve": ("hebbax.experiments.vsml.improve", "Improve"),
     "unsupervised/datasets": ("hebbax.experiments.unsupervised.datasets", "DataSets"),
+    "unsupervised/architectures": (
+        "hebbax.experiments.unsupervised.architectures",
+        "Architectures",
+    ),
     "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
 NAMES = tuple(_PLACES)
