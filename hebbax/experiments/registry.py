@@ -36,6 +36,7 @@ _PLACES = {
         "hebbax.experiments.unsupervised.architectures",
         "Architectures",
     ),
+    "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
     "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
 NAMES = tuple(_PLACES)
