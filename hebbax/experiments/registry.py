@@ -37,6 +37,7 @@ _PLACES = {
         "Architectures",
     ),
     "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
+    "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
     "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
 NAMES = tuple(_PLACES)
