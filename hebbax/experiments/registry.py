@@ -38,6 +38,7 @@ _PLACES = {
     ),
     "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
     "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
+    "unsupervised/text": ("hebbax.experiments.unsupervised.text", "Text"),
     "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
 NAMES = tuple(_PLACES)
