@@ -38,6 +38,10 @@ _PLACES = {
     ),
     "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
     "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
+    "unsupervised/meta-training": (
+        "hebbax.experiments.unsupervised.meta_training",
+        "MetaTraining",
+    ),
     "unsupervised/text": ("hebbax.experiments.unsupervised.text", "Text"),
     "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
