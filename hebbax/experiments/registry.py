@@ -37,6 +37,10 @@ _PLACES = {
         "Architectures",
     ),
     "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
+    "unsupervised/prototypical": (
+        "hebbax.experiments.unsupervised.prototypical",
+        "Prototypical",
+    ),
     "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
     "unsupervised/meta-training": (
         "hebbax.experiments.unsupervised.meta_training",
