@@ -37,6 +37,7 @@ _PLACES = {
         "Architectures",
     ),
     "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
+    "unsupervised/mismatch": ("hebbax.experiments.unsupervised.mismatch", "Mismatch"),
     "unsupervised/prototypical": (
         "hebbax.experiments.unsupervised.prototypical",
         "Prototypical",
