@@ -21,6 +21,8 @@ from hebbax.plots import INK, tidy
 
 ERRORS = 2
 """Standard errors that a fall must exceed to count."""
+CLOSE = 1.8
+"""Steps whose ratio is less have no room for both their labels."""
 JUDGED = 2000
 """Images that the objective is measured on."""
 
@@ -125,7 +127,7 @@ class Mismatch(Experiment):
             tidy(axes)
             axes.axvline(self.points[best], color=INK, lw=0.8, ls="--")
             axes.set_xscale("symlog", linthresh=max(self.points[1], 1))
-            axes.set_xticks(self.points, [f"{point:,}" for point in self.points])
+            axes.set_xticks(self.points, _labels(self.points))
             axes.minorticks_off()
             axes.set_xlim(0, self.points[-1])
         above.annotate(
@@ -177,3 +179,12 @@ def _few_shot_accuracies(
         given = FewShot(code, code[few], y[few], code[rest], y[rest])
         found.append(read_out(lambda features: features, given))
     return found
+
+
+def _labels(points: Sequence[int]) -> list[str]:
+    """Return a label for every point that is not too close to the one after it, else nothing."""
+    after = [*points[1:], None]
+    return [
+        "" if b is not None and a and b < CLOSE * a else f"{a:,}"
+        for a, b in zip(points, after, strict=True)
+    ]
