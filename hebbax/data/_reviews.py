@@ -43,7 +43,10 @@ def read_reviews(entry: Source, paths: tuple[Path, ...]) -> Dataset:
         y = np.asarray([label for _, label in part], np.int32)
         check_pair(x, y, len(entry.class_names), str(path), str(path))
         parts.append((x, y))
-    return Dataset(entry.name, *parts[0], *parts[1], entry.class_names, path=path.parent)
+    (train_x, train_y), (test_x, test_y) = parts
+    return Dataset(
+        entry.name, train_x, train_y, test_x, test_y, entry.class_names, path=path.parent
+    )
 
 
 def _parse(path: Path) -> list[tuple[list[str], int, str]]:
