@@ -8,6 +8,7 @@ from hebbax.data import _omniglot, _readers
 from hebbax.data._bundled import read_bundled
 from hebbax.data._dataset import Dataset
 from hebbax.data._find import files_of
+from hebbax.data._reviews import read_reviews
 from hebbax.data._sources import Source, source
 
 _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
@@ -18,6 +19,8 @@ _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
     "cifar_npz": _readers.read_cifar_npz,
     "cifar_binary": _readers.read_cifar_binary,
     "az_letters": _readers.read_az_letters,
+    "tiny_imagenet": _readers.read_tiny_imagenet,
+    "reviews": read_reviews,
     "omniglot_npz": _omniglot.read_omniglot_npz,
     "omniglot_zip": _omniglot.read_omniglot_zip,
 }

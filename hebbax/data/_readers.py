@@ -151,6 +151,17 @@ def read_cifar_npz(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     return _dataset(entry, train, test, path.parent)
 
 
+def read_tiny_imagenet(entry: Source, paths: tuple[Path, ...]) -> Dataset:
+    """Photographs of 200 classes reduced to 16 x 16 pixels; the validation part is for testing."""
+    (path,) = paths
+    parts = ("train_", "val_")
+    keys = tuple(part + kind for part in parts for kind in ("images", "labels"))
+    arrays = load_npz(path, (*keys, "class_names"))
+    train, test = (_npz_part(entry, path, arrays, part, entry.shape) for part in parts)
+    names = tuple(map(str, arrays["class_names"]))
+    return Dataset(entry.name, *train, *test, names, path=path.parent)
+
+
 def read_az_letters(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     """Handwritten capitals. There is no official split: one fifth, fixed for ever, is for testing.
 

@@ -32,6 +32,23 @@ _PLACES = {
     "vsml/cloning": ("hebbax.experiments.vsml.cloning", "Cloning"),
     "vsml/improve": ("hebbax.experiments.vsml.improve", "Improve"),
     "unsupervised/datasets": ("hebbax.experiments.unsupervised.datasets", "DataSets"),
+    "unsupervised/architectures": (
+        "hebbax.experiments.unsupervised.architectures",
+        "Architectures",
+    ),
+    "unsupervised/embedding": ("hebbax.experiments.unsupervised.embedding", "Embeddings"),
+    "unsupervised/mismatch": ("hebbax.experiments.unsupervised.mismatch", "Mismatch"),
+    "unsupervised/prototypical": (
+        "hebbax.experiments.unsupervised.prototypical",
+        "Prototypical",
+    ),
+    "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
+    "unsupervised/meta-training": (
+        "hebbax.experiments.unsupervised.meta_training",
+        "MetaTraining",
+    ),
+    "unsupervised/text": ("hebbax.experiments.unsupervised.text", "Text"),
+    "unsupervised/activations": ("hebbax.experiments.unsupervised.activations", "Activations"),
 }
 NAMES = tuple(_PLACES)
 

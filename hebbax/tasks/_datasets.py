@@ -12,7 +12,7 @@ from hebbax.data import _sources, load
 from hebbax.data import images as _images
 from hebbax.tasks._arrays import ArrayFamily, build
 
-TABULAR = ("iris", "wine", "breast_cancer")
+TABULAR = ("iris", "wine", "breast_cancer", "imdb")
 IMAGES = tuple(name for name in _sources.names() if name not in (*TABULAR, "omniglot"))
 
 
@@ -124,7 +124,8 @@ def digits(size: int | None = None, crop: int | None = None) -> ArrayFamily:
 def tabular(name: str) -> ArrayFamily:
     """A table of measurements, each column with mean 0 and deviation 1.
 
-    **Raises:** `ValueError` if `name` is not one of iris, wine and breast_cancer.
+    **Raises:** `ValueError` if `name` is not one of iris, wine, breast_cancer and imdb; what
+    `hebbax.data.load` raises.
     """
     check_choice("table", name, TABULAR)
     dataset = load(name)

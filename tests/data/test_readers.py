@@ -1,5 +1,7 @@
 import bz2
 import io
+import json
+import lzma
 import tarfile
 import zipfile
 
@@ -150,6 +152,61 @@ def test_az_letters_split_is_fixed(folder, tmp_path):
     _refused("az_letters", tmp_path, "one bare array")
     np.savez(path, images=x, labels=y.astype(float))
     _refused("az_letters", tmp_path, "labels as float64")
+
+
+def test_tiny_imagenet(folder, tmp_path):
+    x, y = pixels(8, 16, 16, 3), np.arange(8)
+    path = folder("tiny_imagenet") / "tiny_imagenet_16x16.npz"
+    names = np.asarray([f"thing {i}" for i in range(200)])
+    arrays = {"train_images": x, "train_labels": y, "val_images": x[:3], "val_labels": y[:3]}
+    np.savez(path, class_names=names, **arrays)
+    got = data.load("tiny_imagenet", tmp_path)
+    np.testing.assert_array_equal(got.train_x, x)
+    np.testing.assert_array_equal(got.test_y, y[:3])
+    assert got.class_names[7] == "thing 7"
+    np.savez(path, **arrays)
+    _refused("tiny_imagenet", tmp_path, "lacks class_names")
+
+
+def _write_reviews(path, rows):
+    text = "\n".join(json.dumps(row) for row in rows)
+    path.write_bytes(lzma.compress(text.encode()))
+
+
+def test_reviews_are_bags_of_words_split_by_movies(folder, tmp_path):
+    path = folder("imdb") / "imdb_train.jsonl.xz"
+    rows = [
+        {"text": f"It's<br />GOOD, good w{chr(97 + i)}!", "label": i % 2, "movie": f"m{i % 10}"}
+        for i in range(20)
+    ]
+    _write_reviews(path, rows)
+    got = data.load("imdb", tmp_path)
+    assert got.train_x.shape == (16, 1000)
+    assert got.test_x.shape == (4, 1000)
+    assert got.train_x.dtype == np.float32
+    # "good" and "it's" are in every review, and counted once in each; then a word of its own.
+    assert got.train_x[:, :2].all()
+    np.testing.assert_array_equal(got.train_x.sum(axis=1), 3)
+    # A movie's reviews are on one side, so the words of the others are unknown.
+    np.testing.assert_array_equal(got.test_x.sum(axis=1), 2)
+    _write_reviews(path, rows[::-1])
+    again = data.load("imdb", tmp_path)
+    np.testing.assert_array_equal(again.train_x, got.train_x[::-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no archive", "not an xz file"),
+        (lzma.compress(b'{"text": "so', preset=0)[:-8], "truncated"),
+        (lzma.compress(b'{"text": "so", "label": 1}'), "no review in line 1.*movie"),
+        (lzma.compress(b"[]"), "no review in line 1"),
+        (lzma.compress(b'{"text": "so", "label": 2, "movie": "m"}'), "label outside|no examples"),
+    ],
+)
+def test_reviews_refusals(folder, tmp_path, content, message):
+    (folder("imdb") / "imdb_train.jsonl.xz").write_bytes(content)
+    _refused("imdb", tmp_path, message)
 
 
 @pytest.fixture

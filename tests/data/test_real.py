@@ -47,6 +47,25 @@ def test_az_letters():
     assert set(got.test_y) == set(range(26))
 
 
+def test_tiny_imagenet():
+    _need("tiny_imagenet")
+    got = data.load("tiny_imagenet")
+    np.testing.assert_array_equal(np.bincount(got.train_y), [100] * 200)
+    np.testing.assert_array_equal(np.bincount(got.test_y), [50] * 200)
+    assert len(got.class_names) == 200
+
+
+@pytest.mark.slow
+def test_reviews():
+    _need("imdb")
+    got = data.load("imdb")
+    assert len(got.train_x) + len(got.test_x) == 25_000
+    assert 0.15 < len(got.test_x) / 25_000 < 0.25
+    # The commonest words are in most reviews, and there are as many good as bad ones.
+    assert (got.train_x[:, :2].mean(axis=0) > 0.9).all()
+    assert abs(got.train_y.mean() - 0.5) < 0.05
+
+
 def test_omniglot():
     _need("omniglot")
     got = data.load("omniglot")

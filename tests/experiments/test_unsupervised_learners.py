@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.experiments.unsupervised import _learners, _prototypes, _trained
+from hebbax.experiments.unsupervised import _learners, _prototypes, _quantised, _trained
 from hebbax.experiments.unsupervised._few_shot import FewShot, few_shot, read_out
 
 SIZES = (64, 6, 4)
@@ -131,3 +131,35 @@ def test_accuracy_by_prototypes(blobs, key):
 
     eye = Layer(jnp.eye(9), jnp.zeros(9), jnp.zeros((9, 9)))
     assert _prototypes.accuracy(Network((eye,)), blobs) == 1
+
+
+def test_other_unlabelled_images_may_stand_for_the_test_part():
+    given = few_shot("digits", 8, 3, labelled=5, tested=80, many=200, held_out=False)
+    rows = {row.tobytes() for row in given.unlabelled}
+    assert {row.tobytes() for row in given.test_x} <= rows
+    assert not {row.tobytes() for row in given.test_x} & {row.tobytes() for row in given.x}
+
+
+def test_tables_are_drawn_from_as_they_are():
+    given = few_shot("wine", None, 0, labelled=5, tested=20, many=50)
+    assert given.unlabelled.shape == (50, 13)
+    assert given.x.max() > 100
+    assert np.bincount(given.y).tolist() == [5, 5, 5]
+
+
+def test_shares_of_a_quantised_normal_sum_to_one():
+    levels = jnp.arange(-300, 600) / (_quantised.LEVELS - 1)
+    for mean, deviation in ((0.3, 0.1), (0.5, 0.004), (0.9, 0.0005)):
+        share = jnp.exp(_quantised._log_share(levels, jnp.asarray(mean), jnp.asarray(deviation)))
+        np.testing.assert_allclose(share.sum(), 1, rtol=1e-3)
+
+
+def test_the_bound_of_a_quantised_vae_has_finite_gradients_and_improves(digits):
+    model = _quantised.draw(jax.random.key(0), (64, 8, 3))
+    x = jnp.asarray(digits.unlabelled)
+    before, after = (
+        _quantised.bound(trained, x, jax.random.key(2))
+        for trained in _trained.train(_quantised.loss, model, x, (0, 60), 1e-2, jax.random.key(1))
+    )
+    np.testing.assert_allclose(before.loss, before.said + before.divergence, rtol=1e-5)
+    assert after.loss < before.loss

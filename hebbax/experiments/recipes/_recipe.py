@@ -136,6 +136,7 @@ class Recipe(abc.ABC):
         directory: Path,
         families: "tuple[AbstractFamily, ...] | None" = None,
         *,
+        until: int | None = None,
         callbacks: Sequence["Callback"] = (),
         progress: bool = False,
     ) -> "Result":
@@ -144,6 +145,8 @@ class Recipe(abc.ABC):
         **Arguments:**
 
         - `families`: what `task_families()` returned, if it has been called already.
+        - `until`: the meta-step to stop at for now, a multiple of `checkpoint_every`; the same
+          call with a later one goes on.
         - `callbacks`: who else is told of every logged line, see `hebbax.Callback`.
         - `progress`: show a progress bar.
 
@@ -168,7 +171,7 @@ class Recipe(abc.ABC):
             families,
             self.objective(),
             self.method(),
-            **self._settings(),
+            **{**self._settings(), "steps": self.steps if until is None else until},
             theta=self.start(),
             directory=directory,
             callbacks=callbacks,

@@ -24,7 +24,7 @@ class FewShot(NamedTuple):
 
     - `unlabelled`: images of the training part, for learning without labels.
     - `x`, `y`: the labelled examples, as many of each class.
-    - `test_x`, `test_y`: images of the test part.
+    - `test_x`, `test_y`: images of the test part, or others of the training part.
     """
 
     unlabelled: Float32[np.ndarray, "many in"]
@@ -35,41 +35,50 @@ class FewShot(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def _images(name: str, size: int) -> tuple[np.ndarray, ...]:
+def _examples(name: str, size: int | None) -> tuple[np.ndarray, ...]:
     dataset = load(name)
-    parts = (prepare(part, size, None) for part in (dataset.train_x, dataset.test_x))
-    train_x, test_x = (part / max(1.0, float(part.max())) for part in parts)
+    train_x, test_x = dataset.train_x, dataset.test_x
+    if dataset.is_image:
+        parts = (prepare(part, size, None) for part in (train_x, test_x))
+        train_x, test_x = (part / max(1.0, float(part.max())) for part in parts)
     return train_x, dataset.train_y, test_x, dataset.test_y
 
 
 def few_shot(
     name: str,
-    size: int,
+    size: int | None,
     seed: int,
     *,
     labelled: int = 10,
     tested: int = 2000,
     many: int = 10_000,
     permute: bool = True,
+    held_out: bool = True,
 ) -> FewShot:
-    """Draw what a learner sees of a data set of grey images at `size` × `size` pixels.
+    """Draw what a learner sees of a data set of images at `size` × `size` pixels, or of a table.
 
     With `permute` pixels are in a random order, the same for all images: no learner is told which
     are neighbours.
 
     **Arguments:**
 
+    - `size`: None for images as they are, and for tables, whose columns stay as they are too.
     - `seed`: decides the order of pixels and which images are drawn.
     - `labelled`: labelled examples of each class.
     - `tested`, `many`: images to test on and without labels, at most.
+    - `held_out`: whether to test on images of the test part; else on unlabelled ones, which tells
+      what features serve for from how they carry over.
     """
-    train_x, train_y, test_x, test_y = _images(name, size)
+    train_x, train_y, test_x, test_y = _examples(name, size)
     random = np.random.default_rng(seed)
     order = random.permutation(train_x.shape[1])
     order = order if permute else np.sort(order)
     rows = random.permutation(len(train_x))
     few = [rows[train_y[rows] == c][:labelled] for c in range(int(train_y.max()) + 1)]
     chosen = random.permutation(np.concatenate(few))
+    if not held_out:
+        shown = np.setdiff1d(rows[:many], chosen)
+        test_x, test_y = train_x[shown], train_y[shown]
     tests = random.permutation(len(test_x))[:tested]
     return FewShot(
         train_x[rows[:many]][:, order],

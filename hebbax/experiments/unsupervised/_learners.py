@@ -12,7 +12,6 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from hebbax.experiments.unsupervised._few_shot import Features, FewShot
-from hebbax.meta.unrolling import unroll
 from hebbax.rules import UnsupervisedRule
 
 REFERENCE = 2000
@@ -27,7 +26,7 @@ def by_rule(
     at: Iterable[int],
     batch: int,
     seed: int,
-) -> dict[int, Features]:
+) -> dict[int, "Alone"]:
     """Return the features after each of the numbers `at` of updates, 0 for a fresh network."""
     k_net, k_rows = jax.random.split(jax.random.key(seed))
     net = rule.init_network(theta, k_net, tuple(sizes))
@@ -35,17 +34,26 @@ def by_rule(
     reference = x[:REFERENCE]
     found, done = {}, 0
     for updates in sorted(set(at)):
-        if updates > done:
-            rows = jax.random.randint(
-                jax.random.fold_in(k_rows, done), (updates - done, batch), 0, len(x)
-            )
-            net = unroll(rule, theta, net, x[rows], None)[0]
-            done = updates
-        found[updates] = _Alone(rule, net, rule.measure(net, reference))
+        span = jnp.asarray(done), jnp.asarray(updates)
+        net, done = _advance(rule, theta, net, x, batch, k_rows, span), updates
+        found[updates] = Alone(rule, net, _measure(rule, net, reference))
     return found
 
 
-class _Alone:
+@eqx.filter_jit
+def _advance(
+    rule: UnsupervisedRule, theta: PyTree, net: PyTree, x: Array, batch: int, key: Any, span: Any
+) -> PyTree:
+    def update(index: Any, net: PyTree) -> PyTree:
+        rows = jax.random.randint(jax.random.fold_in(key, index), (batch,), 0, len(x))
+        return rule.update(theta, net, x[rows], None)[0]
+
+    # A program for all numbers of updates.
+    first, end = span
+    return jax.lax.fori_loop(first, end, update, net)
+
+
+class Alone:
     """Features of a network, normalised by the moments of a reference."""
 
     def __init__(self, rule: UnsupervisedRule, net: PyTree, moments: Any):
@@ -53,6 +61,11 @@ class _Alone:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(_alone(self.rule, self.net, jnp.asarray(x), self.moments))
+
+
+@eqx.filter_jit
+def _measure(rule: UnsupervisedRule, net: PyTree, x: Array) -> Any:
+    return rule.measure(net, x)
 
 
 @eqx.filter_jit

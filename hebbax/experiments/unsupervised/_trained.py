@@ -27,7 +27,7 @@ def linear(key: PRNGKeyArray, inputs: int, outputs: int) -> tuple[Array, Array]:
     return jax.random.normal(key, (inputs, outputs)) / np.sqrt(inputs), jnp.zeros(outputs)
 
 
-def _apply(head: tuple[Array, Array], x: Array) -> Array:
+def affine(head: tuple[Array, Array], x: Array) -> Array:
     return x @ head[0] + head[1][None]
 
 
@@ -97,10 +97,10 @@ def vae_loss(model: Model, x: Float[Array, "n in"], key: PRNGKeyArray) -> Float[
     k_rows, k_code = jax.random.split(key)
     x = x[jax.random.randint(k_rows, (BATCH,), 0, len(x))]
     seen = top(model.body, x)
-    mean, log_variance = (_apply(head, seen) for head in model.heads[:2])
+    mean, log_variance = (affine(head, seen) for head in model.heads[:2])
     code = mean + jnp.exp(log_variance / 2) * jax.random.normal(k_code, mean.shape)
     assert model.decoder is not None
-    logits = _apply(model.heads[2], top(model.decoder, code))
+    logits = affine(model.heads[2], top(model.decoder, code))
     said = jnp.sum(optax.sigmoid_binary_cross_entropy(logits, x), axis=1)
     divergence = jnp.sum(jnp.exp(log_variance) + mean**2 - 1 - log_variance, axis=1) / 2
     return jnp.mean(said + divergence)
@@ -130,7 +130,7 @@ class Head:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         seen = top(self.model.body, jnp.asarray(x), self.moments)
-        return np.asarray(_apply(self.model.heads[0], seen))
+        return np.asarray(affine(self.model.heads[0], seen))
 
 
 # Supervised learning on the labelled examples.
@@ -139,7 +139,7 @@ class Head:
 def supervised_loss(model: Model, batch: tuple[Array, Array], key: PRNGKeyArray) -> Array:
     """Return the cross-entropy of all labelled examples; `key` is not needed."""
     x, y = batch
-    logits = _apply(model.heads[0], top(model.body, x))
+    logits = affine(model.heads[0], top(model.body, x))
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
 
 
