@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hebbax._files import write_whole
-from hebbax.plots import INK, PANEL, _blend, _class_colour, _plane, _test_points, _watch
+from hebbax.plots import INK, PANEL, Picture, _blend, _class_colour, _plane, _test_points, _watch
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -70,7 +70,7 @@ def decision_film(
             raise ValueError(f"{family.name} has {family.inputs} inputs, but a plane has two.")
     key = jax.random.key(0) if key is None else key
     side = 0.9 * PANEL
-    figure = Figure(
+    figure = Picture(
         figsize=(side * len(learners) + 0.4, side * len(families) + 0.8), layout="constrained"
     )
     canvas = FigureCanvasAgg(figure)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from hebbax.plots import GRID, INK
+from hebbax.plots import GRID, INK, Picture
 from hebbax.rules import AbstractRule, Blur
 from hebbax.rules.blur import Genome
 
@@ -47,7 +47,7 @@ def genome_diagram(
     numbers = _numbers(rule, theta, layer)
     k = rule.states
     height = 1.7 + 0.75 * k
-    figure = Figure(figsize=(11.5, height + 1.6), layout="constrained")
+    figure = Picture(figsize=(11.5, height + 1.6), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15)  # pyright: ignore
     panels = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
     forward, backward, synapse = panels
@@ -135,7 +135,7 @@ def _synapse(axes: Axes, x: float, used: int, k: int) -> None:
 
 def _row(state: int, used: int, k: int) -> float:
     """Return the height of a state; a single one of a synapse lies in the middle."""
-    return -state if used == k else -(k - 1) / 2
+    return float(-state) if used == k else -(k - 1) / 2
 
 
 def _node(axes: Axes, x: float, state: int) -> None:
@@ -175,8 +175,9 @@ def _arrows(axes: Axes, matrix: Matrix, start: float, end: float, rows: int | No
                 # A third of the way: arrows have not crossed yet.
                 place = a + (0.3 if k == 2 else 0.24) * (b - a)
                 axes.text(
-                    place[0], place[1], f"{value:+.2f}", fontsize=7.5, color=colour, ha="center", va="center",
-                    zorder=6, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+                    place[0], place[1], f"{value:+.2f}", fontsize=7.5, color=colour, ha="center",
+                    va="center", zorder=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
                 )  # fmt: skip
 
 

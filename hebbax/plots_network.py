@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hebbax.plots import INK
+from hebbax.plots import INK, Picture
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -85,7 +85,7 @@ def synapse_changes(
         raise ValueError(f"layer must be from {-depth} to {depth - 1}; got {layer}.")
     key = jax.random.key(0) if key is None else key
     sizes = (family.inputs, *hidden, family.outputs)
-    figure = Figure(
+    figure = Picture(
         figsize=(0.7 + SIDE * len(updates), 1.0 + 1.1 * SIDE * len(learners)),
         layout="constrained",
     )
@@ -93,7 +93,8 @@ def synapse_changes(
     for index, (row, (name, (rule, theta))) in enumerate(
         zip(panels, learners.items(), strict=True)
     ):
-        before, after = _steps(rule, theta, family, sizes, batch, updates, layer, key, read)
+        looks = _steps(rule, theta, family, sizes, batch, updates, layer, key, read)
+        before, after = map(np.asarray, looks)
         for axes, update, old, new in zip(row, updates, before, after, strict=True):
             change = new - old
             heat_map(axes, change)
@@ -141,7 +142,7 @@ def receptive_fields(
         raise ValueError(f"labels must be {len(images)}, one for each unit; got {len(labels)}.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    figure = Figure(
+    figure = Picture(
         figsize=(0.3 + 0.9 * columns, (0.9 if title else 0.5) + 1.0 * rows), layout="constrained"
     )
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
