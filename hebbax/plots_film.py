@@ -36,7 +36,7 @@ def decision_film(
     key: PRNGKeyArray | None = None,
     resolution: int = 100,
     per_second: float = 3.0,
-    dpi: int = 68,
+    dpi: int = 100,
     title: str | None = None,
 ) -> Figure:
     """Write an animated GIF of what networks say about the plane while they learn.
@@ -71,7 +71,9 @@ def decision_film(
     key = jax.random.key(0) if key is None else key
     side = 0.9 * PANEL
     figure = Picture(
-        figsize=(side * len(learners) + 0.4, side * len(families) + 0.8), layout="constrained"
+        figsize=(side * len(learners) + 0.4, side * len(families) + 0.8),
+        dpi=dpi,
+        layout="constrained",
     )
     canvas = FigureCanvasAgg(figure)
     grid = figure.subplots(len(families), len(learners), squeeze=False)

@@ -199,6 +199,8 @@ def test_film_has_a_frame_a_look(tmp_path, key):
         assert film.format == "GIF"
         assert film.n_frames == 3
         assert film.info["loop"] == 0
+        # As large as was asked for.
+        np.testing.assert_allclose(film.size, 40 * figure.get_size_inches(), atol=1)
         frames = []
         for index in range(3):
             film.seek(index)
