@@ -68,9 +68,9 @@ def learning_curves(
     learners = list(dict.fromkeys(name for curves in tasks.values() for name in curves))
     columns = min(columns, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = Picture(
-        figsize=(0.5 + PANEL * columns, 0.9 + 0.92 * PANEL * rows), layout="constrained"
-    )
+    # A single panel is narrower than the words above and below it.
+    width = max(0.5 + PANEL * columns, 6.0)
+    figure = Picture(figsize=(width, 0.9 + 0.92 * PANEL * rows), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     seeds = set()
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):

@@ -142,9 +142,10 @@ def receptive_fields(
         raise ValueError(f"labels must be {len(images)}, one for each unit; got {len(labels)}.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    figure = Picture(
-        figsize=(0.3 + 0.9 * columns, (0.9 if title else 0.5) + 1.0 * rows), layout="constrained"
-    )
+    labelled = 0.0 if labels is None else 0.2
+    width = max(0.2 + 0.9 * columns, 5.0)
+    height = (0.6 if title else 0.4) + (0.9 + labelled) * rows
+    figure = Picture(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for index, (axes, image) in enumerate(zip(grid, images, strict=False)):
         heat_map(axes, image.reshape(shape), aspect="equal")
