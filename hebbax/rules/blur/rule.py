@@ -62,7 +62,7 @@ class Blur(AbstractRule):
     - `learn_keep`: whether the keep gate of synapses, f̃, is learnt or stays 1. With synapse
       normalisation a learnt one tends to grow past 1, which makes later changes relatively
       smaller, until the stored synapses overflow.
-    - `saturation`, `saturation_epsilon`: see `plasticity.apply_change`.
+    - `saturation`, `saturation_epsilon`: see `plasticity.saturate`.
     - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
       one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
       negative gradient of the cross-entropy.
