@@ -3,13 +3,15 @@
 #   make test          lint, type-check and test
 # And one more takes its time:
 #   make test-slow     kill processes at random moments, run every example, read all real data
+# And the pages, into docs/_build/html:
+#   make docs          build the documentation, executing its tutorials
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: quickstart test test-slow lint benchmark clean help
+.PHONY: quickstart test test-slow lint benchmark docs clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,6 +33,9 @@ lint: $(VENV)/installed-test
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/blur.py $(ARGS)
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html $(ARGS)
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "hebbax needs Python >= 3.11; $(PYTHON) is older. Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
@@ -44,5 +49,9 @@ $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@ $(VENV)/installed
 
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@ $(VENV)/installed
+
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs docs/_build .pytest_cache .ruff_cache

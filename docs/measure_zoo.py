@@ -1,12 +1,14 @@
 """Measure all shipped rules on the same data sets; write their cards' results and one table.
 
-    python docs/measure_zoo.py
+    python docs/measure_zoo.py [RULE ...]
 
-Needs the data of `TASKS` in `hebbax.experiments.zoo_table`. Besides what a card says of training,
-which stays, it gets `results` and `baselines`; docs/results/zoo.md gets the table.
+Given rules, only they are measured; the others, and Adam, stay as they were measured last. Needs
+the data of `TASKS` in `hebbax.experiments.zoo_table`. Besides what a card says of training, which
+stays, it gets `results` and `baselines`; docs/results/zoo.md gets the table.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -42,31 +44,42 @@ ADAM = (
 )
 
 
-def main() -> None:
-    """Measure, and write."""
-    settings = {"seeds": SEEDS, "told": lambda n, what: print(n, what, flush=True)}
-    rows = zoo_table.table(zoo_table.for_batches(), zoo_table.TASKS, **settings)
-    online = zoo_table.online_table(zoo_table.for_examples(), zoo_table.TASKS, **settings)
-    _write_cards(
-        zoo_table.for_batches(),
-        rows,
-        f"test accuracy; images at full size, hidden layer of {zoo_table.HIDDEN[0]}, batches of "
-        f"{zoo_table.BATCH}, {SEEDS} networks",
-    )
-    _write_cards(
-        zoo_table.for_examples(),
-        online,
-        f"online, share that was right of all examples so far; images at full size, no hidden "
-        f"layer, {SEEDS} networks",
-    )
-    tables = zoo_table.markdown(rows), ONLINE, zoo_table.markdown(online)
-    PAGE.write_text("\n".join((HEAD, *tables)) + "\n")
+def main(names: Sequence[str]) -> None:
+    """Measure the rules of these names, or all with Adam beside them, and write."""
+    told: Callable[[int, str], None] = lambda n, what: print(n, what, flush=True)  # noqa: E731
+    settings = {"seeds": SEEDS, "told": told}
+    batches, examples = zoo_table.for_batches(), zoo_table.for_examples()
+    if unknown := sorted({*names} - {*batches, *examples}):
+        raise SystemExit(f"rules must be of {', '.join((*batches, *examples))}; got {unknown}.")
+    for all_rules, measure, how in (
+        (
+            batches,
+            zoo_table.table,
+            f"test accuracy; images at full size, hidden layer of {zoo_table.HIDDEN[0]}, batches "
+            f"of {zoo_table.BATCH}, {SEEDS} networks",
+        ),
+        (
+            examples,
+            zoo_table.online_table,
+            f"online, share that was right of all examples so far; images at full size, no hidden "
+            f"layer, {SEEDS} networks",
+        ),
+    ):
+        rules = {n: rule for n, rule in all_rules.items() if n in names or not names}
+        if rules:
+            rows = measure(rules, zoo_table.TASKS, adam=not names, **settings)
+            _write_cards(rules, rows, how)
+    tables = (zoo_table.markdown(_rows(rules)) for rules in (batches, examples))
+    PAGE.write_text("\n".join((HEAD, next(tables), ONLINE, next(tables))) + "\n")
 
 
 def _write_cards(names: Iterable[str], rows: list[dict], how: str) -> None:
     adam = {row["task"]: row["accuracy"] for row in rows if row["rule"] == zoo_table.ADAM}
     for name in names:
         rule, theta, card = read_rule_file(zoo.path(name))
+        if not adam:
+            # Of the last measurement of all.
+            adam = {result["data"]: result["adam"] for result in card["results"]}
         results = [
             {"data": row["task"]}
             | {key: row[key] for key in ("updates", "examples", "accuracy") if key in row}
@@ -82,5 +95,22 @@ def _write_cards(names: Iterable[str], rows: list[dict], how: str) -> None:
         save_rule(zoo.path(name), rule, theta, card)
 
 
+def _rows(names: Iterable[str]) -> list[dict]:
+    """Return the rows of the table of these rules as their cards have them."""
+    cards = {name: read_rule_file(zoo.path(name))[2] for name in names}
+    rows = []
+    for task in zoo_table.TASKS:
+        found = {
+            name: result
+            for name, card in cards.items()
+            for result in card["results"]
+            if result["data"] == task
+        }
+        rows += [{"task": task, "rule": name, **result} for name, result in found.items()]
+        last = next(reversed(found.values()))
+        rows.append({"task": task, "rule": zoo_table.ADAM, **last, "accuracy": last["adam"]})
+    return rows
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,9 +1,11 @@
 """Pictures: learning curves, and decision regions as they form.
 
 Every function returns a `matplotlib.figure.Figure` and leaves `pyplot`'s global state alone, so
-it works without a display and inside other programs; `figure.savefig(path)` writes it.
+it works without a display and inside other programs; `figure.savefig(path)` writes it, and
+notebooks show it.
 """
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +36,15 @@ POINTS_SHOWN = 150
 """Test points drawn over a decision region; more would hide it."""
 
 
+class Picture(Figure):
+    """A figure that notebooks show by themselves, though `pyplot` knows nothing of it."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return file.getvalue()
+
+
 def learning_curves(
     tasks: Mapping[str, Mapping[str, Curves]],
     *,
@@ -57,9 +68,9 @@ def learning_curves(
     learners = list(dict.fromkeys(name for curves in tasks.values() for name in curves))
     columns = min(columns, len(tasks))
     rows = math.ceil(len(tasks) / columns)
-    figure = Figure(
-        figsize=(0.5 + PANEL * columns, 0.9 + 0.92 * PANEL * rows), layout="constrained"
-    )
+    # A single panel is narrower than the words above and below it.
+    width = max(0.5 + PANEL * columns, 6.0)
+    figure = Picture(figsize=(width, 0.9 + 0.92 * PANEL * rows), layout="constrained")
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
     seeds = set()
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
@@ -126,7 +137,7 @@ def decision_regions(
             raise ValueError(f"{family.name} has {family.inputs} inputs, but a plane has two.")
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
-    figure = Figure(figsize=(width + 0.5, height + 0.8), layout="constrained")
+    figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")
     panels = figure.subplots(len(families), len(updates), squeeze=False)
     for index, (row, family) in enumerate(zip(panels, families, strict=True)):
         low, high, x, truth = _test_points(family, key)

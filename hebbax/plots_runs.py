@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from hebbax._errors import check_choice
 from hebbax.meta.run_log import RunLog
-from hebbax.plots import GRID, INK, tidy
+from hebbax.plots import GRID, INK, Picture, tidy
 
 # Okabe and Ito's colours, the ones that are farthest apart first.
 RUN_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -84,7 +84,7 @@ def run_curves(
 
     columns = min(2, len(metrics))
     rows = math.ceil(len(metrics) / columns)
-    figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows + 0.9), layout="constrained")
+    figure = Picture(figsize=(WIDTH * columns, HEIGHT * rows + 0.9), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # pyright: ignore
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for index, (axes, metric) in enumerate(zip(grid, metrics, strict=False)):

@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
+from hebbax.cli._errors import BadInputError
 
 if TYPE_CHECKING:
     from hebbax.cli._rule import FoundRule
@@ -45,15 +46,30 @@ class Show(Command):
     sizes: tuple[int, ...] = ()
     """Units of a network, input first, whose learned variables are to be counted; 784 10 unless
     the rule fits other networks only."""
+    latex: FlagCreatePairsOff[bool] = False
+    """Print the rule as equations with its numbers, in LaTeX (amsmath), and nothing else."""
+    check_locality: FlagCreatePairsOff[bool] = False
+    """Print which signals the change of a synapse uses, by differentiating it in a small network,
+    and nothing else."""
     json: FlagCreatePairsOff[bool] = False
     """Print JSON, with all numbers."""
 
     def run(self) -> int:
         """Do it."""
         from hebbax._trees import to_arrays
+        from hebbax.cli._errors import blame
         from hebbax.cli._rule import find_rule
 
+        if self.latex + self.check_locality + self.json > 1:
+            raise BadInputError("only one of --latex, --check-locality and --json can be printed.")
         found = find_rule(self.rule)
+        if self.latex or self.check_locality:
+            try:
+                with blame("--sizes"):
+                    _print_equations(found) if self.latex else _print_locality(found, self.sizes)
+            except NotImplementedError as error:
+                raise BadInputError(f"RULE {self.rule}: {error}") from error
+            return 0
         arrays = to_arrays(found.theta)
         network = self._network(found)
         if self.json:
@@ -107,6 +123,33 @@ class Show(Command):
         except ValueError:
             # Some rules are made for networks of one size only; the user has asked for none.
             return None
+
+
+def _print_equations(found: "FoundRule") -> None:
+    from hebbax.analysis import equations
+
+    say(console(), equations(found.rule, found.theta))
+
+
+def _print_locality(found: "FoundRule", sizes: tuple[int, ...]) -> None:
+    from hebbax.analysis import locality
+
+    result = locality(found.rule, found.theta, sizes=sizes or None)
+    place = console()
+    say(place, f"{found.name}: what the change of a synapse uses\n")
+    for where, share in result.sensitivity.items():
+        say(place, f"  {where:<42} {f'{share:.2g}' if where in result.used else '-'}")
+    say(
+        place,
+        "\nlargest derivative of the change by a signal there, as a share of the largest of all; "
+        "-: not used\n"
+        + (
+            "local: a synapse uses nothing but itself and the two neurons that it joins"
+            if result.local
+            else "not local: a synapse uses more than itself and the two neurons that it joins"
+        )
+        + "\n(of the change itself; how the neurons came to their states is not looked at)",
+    )
 
 
 def _print_fields(place: Any, title: str, fields: dict[str, Any]) -> None:

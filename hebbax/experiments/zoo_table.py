@@ -46,6 +46,7 @@ def table(
     points: Sequence[int] = POINTS,
     seeds: int = 8,
     rates: int = 13,
+    adam: bool = True,
     seed: int = 0,
     told: Callable[[int, str], None] = lambda done, what: None,
 ) -> list[dict[str, Any]]:
@@ -57,6 +58,7 @@ def table(
     - `points`: numbers of updates, of 128 examples each, after which test accuracy is taken.
     - `seeds`: networks a rule and task.
     - `rates`: how many of the 13 learning rates of `best_backprop` Adam may choose from.
+    - `adam`: whether Adam is measured too.
     - `told`: called with how many learners are done, and which is next.
 
     **Returns:** a row for each task and learner: its `accuracy`, for each point `{"mean", "std"}`,
@@ -74,7 +76,7 @@ def table(
     rows = []
     for task in on:
         family = tasks.by_name(task)
-        for name in (*rules, ADAM):
+        for name in (*rules, *([ADAM] if adam else [])):
             told(len(rows), f"{name} on {task}")
             if name == ADAM:
                 curves, _ = best_backprop("adam", family, rates=few, **settings)
@@ -91,6 +93,7 @@ def online_table(
     points: Sequence[int] = EXAMPLES,
     seeds: int = 8,
     rates: int = 13,
+    adam: bool = True,
     seed: int = 0,
     told: Callable[[int, str], None] = lambda done, what: None,
 ) -> list[dict[str, Any]]:
@@ -110,7 +113,7 @@ def online_table(
             "seeds": seeds,
             "key": jax.random.key(seed),
         }
-        for name in (*rules, ADAM):
+        for name in (*rules, *([ADAM] if adam else [])):
             told(len(rows), f"{name} on {task}")
             if name == ADAM:
                 cumulative, _ = best_online_backprop("adam", family, rates=few, **settings)

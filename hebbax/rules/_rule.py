@@ -7,6 +7,8 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax.rules._plasticity import Plasticity
+
 
 class AbstractRule(eqx.Module):
     """A family of learning rules.
@@ -46,6 +48,24 @@ class AbstractRule(eqx.Module):
         self, theta: PyTree, net: PyTree, x: Float[Array, "batch in"]
     ) -> Float[Array, "batch out"]:
         """Return what the network says of `x`: logits, or features where there are no labels."""
+
+    def plasticity(
+        self,
+        theta: PyTree,
+        net: PyTree,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> Plasticity:
+        """Return the change that `update` makes as a function of the signals that synapses read.
+
+        For `hebbax.analysis.locality`; rules may go without.
+
+        **Raises:** `NotImplementedError` if the rule does not say.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say which signals its synapses read: it has no method "
+            f"`plasticity`."
+        )
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:

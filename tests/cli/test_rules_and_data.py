@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from hebbax import Blur, MetaRnn, Vsml, data, save_rule, zoo
+from hebbax import Backprop, Blur, Hebbian, MetaRnn, Vsml, data, save_rule, zoo
 from hebbax.experiments import zoo_table
 
 
@@ -50,6 +50,25 @@ def test_show_counts_meta_parameters_and_learned_variables(hebbax, refused, tmp_
     assert other["network"] == {"sizes": [4, 3, 2], "learned_variables": (12 + 6) * 32 + 3 * 10}
     line = refused("show", tmp_path, "--sizes", 4)
     assert line.startswith("hebbax: --sizes 4: ")
+
+
+def test_show_writes_equations(hebbax, refused, tmp_path):
+    rule = Hebbian()
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    out = hebbax("show", tmp_path, "--latex").out
+    assert out.count("align*") == 2
+    assert "only one of --latex, --check-locality" in refused("show", tmp_path, "--latex", "--json")
+
+
+def test_show_checks_locality(hebbax, refused, tmp_path):
+    rule = Hebbian()
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    out = hebbax("show", tmp_path, "--check-locality").out
+    assert "local: a synapse uses nothing but itself" in out
+    rule = Backprop()
+    save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
+    for option in ("--latex", "--check-locality"):
+        assert "Backprop" in refused("show", tmp_path, option)
 
 
 def test_show_does_not_count_what_a_rule_does_not_fit(hebbax, refused, tmp_path):

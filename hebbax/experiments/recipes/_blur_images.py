@@ -33,6 +33,8 @@ LASTING_RULE: dict[str, Any] = {
     "learn_synapse_gain": True,
     "synapse_update": 3.0,
 }
+# In few updates synapses change so fast that older statistics are wrong.
+FAST_WINDOW = 1000.0
 PIXEL_NOISE, LABEL_NOISE = 1.0, 0.2
 
 
@@ -87,6 +89,7 @@ class BlurMnist50(BlurMnist):
     states: int = 2
     """States per neuron, k; at least 2."""
     least: ClassVar[dict[str, int]] = {**BlurRecipe.least, "skip": 0}
+    window: ClassVar[float] = FAST_WINDOW
 
     skip: int = 1
     """First updates of a lifetime that do not count."""
@@ -98,7 +101,7 @@ class BlurMnist50(BlurMnist):
     """Genomes trained side by side; the best is kept."""
     first: int = 10
     """Updates in a lifetime of the first stage."""
-    steps: int = 900
+    steps: int = 1800
     """Meta-steps."""
     learning_rate: float = 1e-2
     """Adam's learning rate on θ, decayed to 2 % along a cosine."""
@@ -120,7 +123,7 @@ class BlurMnist50(BlurMnist):
         """Return a rule that starts as backpropagation."""
         from hebbax.rules import Blur
 
-        return Blur(states=self.states, **LASTING_RULE)
+        return Blur(states=self.states, statistics_window=self.window, **LASTING_RULE)
 
     def task_families(self) -> tuple["AbstractFamily", ...]:
         """Return MNIST, clean and made harder. **Raises:** see `hebbax.data.load`."""
@@ -154,6 +157,7 @@ class BlurLasting(BlurMnist50):
 
     name: ClassVar[str] = "blur/lasting"
     title: ClassVar[str] = "BLUR, meta-trained on MNIST at 10 by 10 pixels, to go on learning"
+    window: ClassVar[float] = 20.0
 
     unrolls: int = 200
     """Updates in a lifetime of the last stage."""

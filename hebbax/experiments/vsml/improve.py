@@ -55,16 +55,16 @@ class Improve(Experiment):
     data: str = "mnist"
     others: tuple[str, ...] = ("fashion_mnist",)
     size: int = 14
-    updates: int = 50
+    updates: int = 30
     batch: int = 64
-    query: int = 256
+    query: int = 64
     steps: int = 100
-    std: float = 0.005
+    std: float = 0.01
     population: int | None = 16
     gains: tuple[float, float] = (400.0, 20.0)
     spread: float = 0.05
     networks: int = 4
-    points: tuple[int, ...] = (2, 5, 10, 20, 50, 100)
+    points: tuple[int, ...] = (2, 5, 10, 20, 30, 50, 100)
 
     def run(self, work: Path, seed: int) -> Finding:
         """Improve the shipped clone; train with both."""
@@ -74,7 +74,9 @@ class Improve(Experiment):
         result = hx.meta_train(
             rule,
             hx.tasks.images(self.data, size=self.size),
-            hx.objectives.QueryCrossEntropy(steps=self.updates, batch=self.batch, query=self.query),
+            hx.objectives.OnlineCrossEntropy(
+                steps=self.updates, batch=self.batch, query=self.query
+            ),
             hx.methods.CMAES(std=self.std, population=self.population, seed=seed + 1),
             hidden=(),
             steps=self.steps,

@@ -25,7 +25,8 @@ class Genome(eqx.Module):
       it stays 1.
     - `forward_mean`, `forward_deviation`, `backward_mean`, `backward_deviation`: `[k]`, what
       activation normalisation brings each state to (sec. 3.4).
-    - `oja_multiplier`: scalar, strength of Oja's term; enters by its absolute value.
+    - `oja_multiplier`: scalar, strength of Oja's term; enters by its absolute value, but with its
+      sign where `oja` is `first`.
     - `saturation`: scalar, α of α·tanh(w/α) or the rate of the exponential form.
     - `rescale`: scalar, the norm that synapse normalisation gives each unit's synapses.
     - `synapse_gain`: scalar, factor on the initial synapses.

@@ -9,16 +9,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._errors import check_choice
 from hebbax.rules import activations
+from hebbax.rules._plasticity import Neurons, Plasticity
+from hebbax.rules._plasticity import Synapses as Joined
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.blur import neurons, plasticity
 from hebbax.rules.blur.genome import Genome, transforms
-from hebbax.rules.blur.network import Network, Synapses, draw, normalized
+from hebbax.rules.blur.network import Network, Synapses, draw, joined, joined_apart, normalized
 from hebbax.rules.blur.neurons import Statistics
 
 Layer = Float[Array, "k _ batch"]
-
-STATISTICS_WINDOW = 20.0
-"""After so many updates the newest statistics weigh as much as all the older ones."""
 
 
 class Blur(AbstractRule):
@@ -48,10 +47,12 @@ class Blur(AbstractRule):
     - `normalize_last`: whether the last layer is among the normalised ones. It gives all classes
       the same mean over the batch, which helps where they are equally frequent and only there.
     - `statistics`: which ones `predict` normalises with: `stored` ones, measured by a forward
-      pass at the end of each update on that update's batch and averaged with the older ones (the
-      new ones weigh 1 at first, 1/2 after 20 updates), so that each prediction stands alone, or
-      those of the `batch` that is predicted, which saves that pass but makes
-      predictions depend on each other.
+      pass at the end of each update on that update's batch and averaged with the older ones, so
+      that each prediction stands alone, or those of the `batch` that is predicted, which saves
+      that pass but makes predictions depend on each other.
+    - `statistics_window`: the number of updates, above 0, after which the newest statistics weigh
+      as much as all the older ones. Few even out the noise of single batches; many follow synapses
+      that change fast.
     - `synapse_normalization`: `activations` divides by the norm of each unit's incoming synapses
       where activations are computed and leaves the stored ones alone (supplement 3.6); `stored`
       normalises the stored ones before each update; None for none.
@@ -61,7 +62,7 @@ class Blur(AbstractRule):
     - `learn_keep`: whether the keep gate of synapses, f̃, is learnt or stays 1. With synapse
       normalisation a learnt one tends to grow past 1, which makes later changes relatively
       smaller, until the stored synapses overflow.
-    - `saturation`, `saturation_epsilon`: see `plasticity.apply_change`.
+    - `saturation`, `saturation_epsilon`: see `plasticity.saturate`.
     - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
       one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
       negative gradient of the cross-entropy.
@@ -94,6 +95,7 @@ class Blur(AbstractRule):
     normalized_passes: str = eqx.field(static=True, default="both")
     normalize_last: bool = eqx.field(static=True, default=True)
     statistics: str = eqx.field(static=True, default="stored")
+    statistics_window: float = eqx.field(static=True, default=20.0)
     synapse_normalization: str | None = eqx.field(static=True, default="activations")
     learn_rescale: bool = eqx.field(static=True, default=False)
     oja: str | None = eqx.field(static=True, default=None)
@@ -126,6 +128,8 @@ class Blur(AbstractRule):
             value = getattr(self, name)
             if value is not None or None not in allowed:
                 check_choice(name, value, [a for a in allowed if a is not None])
+        if not self.statistics_window > 0:
+            raise ValueError(f"statistics_window must be above 0; got {self.statistics_window}.")
         if self.layer_genomes is not None and self.layer_genomes < 1:
             raise ValueError(f"layer_genomes must be None or positive; got {self.layer_genomes}.")
 
@@ -177,6 +181,10 @@ class Blur(AbstractRule):
     @property
     def _backward_normalization(self) -> str | None:
         return None if self.normalized_passes == "forward" else self.normalization
+
+    @property
+    def _normalizes_stored(self) -> bool:
+        return self.synapse_normalization == "stored"
 
     @property
     def _stores_statistics(self) -> bool:
@@ -250,7 +258,7 @@ class Blur(AbstractRule):
         prediction before the change.
         """
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
-        if self.synapse_normalization == "stored":
+        if self._normalizes_stored:
             net = self._normalize_stored(theta, net)
         forward = self.forward(theta, net, x)
         prediction = forward[-1][0].T
@@ -266,12 +274,58 @@ class Blur(AbstractRule):
             changed = self._with_statistics(theta, changed, net, x)
         return changed, prediction
 
+    def plasticity(
+        self,
+        theta: Genome,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> Plasticity:
+        """Return the change of the synapses, given the states of all neurons.
+
+        A synapse's states are those of both directions where each has its own.
+
+        **Raises:** `ValueError` without labels, for then nothing changes.
+        """
+        if y is None:
+            raise ValueError("BLUR's synapses change with labels only; got y=None.")
+        check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        ready = self._normalize_stored(theta, net) if self._normalizes_stored else net
+        forward = self.forward(theta, ready, x)
+        final = self.backward(theta, ready, forward, y)
+        seen = [jnp.concatenate(pair) for pair in zip(final, forward, strict=True)]
+        k, batch = self.states, len(x)
+
+        def change(signals: Neurons, states: Joined) -> Joined:
+            layers = [s.reshape(len(s), -1, batch).swapaxes(0, 1) for s in signals[1:]]
+            changing = joined_apart(states, net)
+            if self._normalizes_stored:
+                changing = self._normalize_stored(theta, changing)
+            return joined(
+                Network(
+                    tuple(
+                        self._change(
+                            theta,
+                            index,
+                            synapses,
+                            signals[0].T,
+                            [layer[k:] for layer in layers],
+                            [layer[:k] for layer in layers],
+                        )
+                        for index, synapses in enumerate(changing.layers)
+                    )
+                )
+            )
+
+        units = (s.swapaxes(0, 1).reshape(s.shape[1], -1) for s in seen)
+        return Plasticity((x.T, *units), joined(net), change)
+
     def predict(
         self, theta: Genome, net: Network, x: Float[Array, "batch in"]
     ) -> Float[Array, "batch out"]:
         """Return the first state of the last layer after a forward pass: the logits."""
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
-        if self.synapse_normalization == "stored":
+        if self._normalizes_stored:
             net = self._normalize_stored(theta, net)
         return self._forward(theta, net, x, net.statistics)[0][-1][0].T
 
@@ -425,7 +479,7 @@ class Blur(AbstractRule):
         assert updates is not None
         # Early on synapses change fast and old statistics are wrong; later they change little
         # and those of one batch are noisy.
-        weight = 1 / (1 + updates / STATISTICS_WINDOW)
+        weight = 1 / (1 + updates / self.statistics_window)
         averaged = jax.tree.map(lambda n, o: o + weight * (n - o), measured, old.statistics)
         return Network(changed.layers, averaged, updates + 1)
 

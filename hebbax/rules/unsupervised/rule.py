@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._errors import check_choice
 from hebbax.rules import activations
+from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.unsupervised import hidden, planes, readouts, signals
 from hebbax.rules.unsupervised.network import (
@@ -176,7 +177,13 @@ class UnsupervisedRule(AbstractRule):
         self, theta: Parameters, net: Network, x: Float[Array, "batch in"]
     ) -> tuple[Network, Float[Array, "batch features"]]:
         activity = self.forward(net, x)
-        changes = self.changes(theta, net, activity, self.backward(theta, net, activity))
+        found = self.backward(theta, net, activity)
+        return self._changed(theta, net, activity, found), activity[-1].x
+
+    def _changed(
+        self, theta: Parameters, net: Network, activity: list[Activity], found: list[Signals]
+    ) -> Network:
+        changes = self.changes(theta, net, activity, found)
         keep, step = 1 - self.step_size, self.step_size
         layers = tuple(
             Layer(
@@ -186,7 +193,46 @@ class UnsupervisedRule(AbstractRule):
             )
             for layer, change in zip(net.layers, changes, strict=True)
         )
-        return Network(layers), activity[-1].x
+        return Network(layers)
+
+    def plasticity(
+        self,
+        theta: Parameters,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch _"] | None,
+    ) -> Plasticity:
+        """Return the change of W and V, given activities and hidden states of all units.
+
+        A synapse's states are its two weights, forward and backward. Labels are not read.
+        """
+        self._check_batch(net, x)
+        activity = self.forward(net, x)
+        found = self.backward(theta, net, activity)
+
+        def change(neurons: Neurons, synapses: Synapses) -> Synapses:
+            units = [n.reshape(len(n), len(x), -1).swapaxes(0, 1) for n in neurons]
+            layers = tuple(
+                Layer(states[:, :, 0], layer.bias, states[:, :, 1])
+                for states, layer in zip(synapses, net.layers, strict=True)
+            )
+            changed = self._changed(
+                theta,
+                Network(layers),
+                [a._replace(x=u[:, :, 0]) for a, u in zip(activity, units, strict=True)],
+                [s._replace(h=u[:, :, 1:]) for s, u in zip(found, units, strict=True)],
+            )
+            return tuple(jnp.stack([n.weight, n.backward], axis=2) for n in changed.layers)
+
+        seen = [
+            jnp.concatenate([a.x[:, :, None], s.h], axis=2)
+            for a, s in zip(activity, found, strict=True)
+        ]
+        return Plasticity(
+            tuple(s.swapaxes(0, 1).reshape(s.shape[1], -1) for s in seen),
+            tuple(jnp.stack([n.weight, n.backward], axis=2) for n in net.layers),
+            change,
+        )
 
     def predict(
         self, theta: Parameters, net: Network, x: Float[Array, "batch in"]

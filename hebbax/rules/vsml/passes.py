@@ -56,7 +56,7 @@ def forward(
     layers, downward, received = [], [], []
     for index in range(len(net.layers)):
         received.append(message)
-        changed = _run(wiring, theta, net, index, message, read, feedback)
+        changed = run_layer(wiring, theta, net, index, message, read, feedback)
         layers.append(changed)
         if index > 0:
             downward.append(_down(wiring, theta, changed))
@@ -74,7 +74,7 @@ def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Feedba
     net = upward.net
     layers, downward = list(net.layers), list(net.downward)
     for index in reversed(range(len(layers))):
-        layers[index] = _run(
+        layers[index] = run_layer(
             wiring, theta, net, index, upward.received[index], tuple(downward), feedback
         )
         if index > 0:
@@ -92,7 +92,7 @@ def _times(gain: float, message: Float[Array, "m copies _"]) -> Float[Array, "m 
     return message if gain == 1.0 else gain * message
 
 
-def _run(
+def run_layer(
     wiring: Wiring,
     theta: SharedCell,
     net: Network,

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
-from hebbax.rules.vsml import passes
+from hebbax.rules.vsml import messages, passes
 from hebbax.rules.vsml.meta_parameters import SharedCell, draw_cell, draw_head, halved
 from hebbax.rules.vsml.network import Feedback, Network, averaged, draw, one_copy
 from hebbax.rules.vsml.options import check_options
@@ -194,6 +195,35 @@ class Vsml(AbstractRule):
             return net, prediction[0]
 
         return jax.lax.scan(row, net, (x, y))
+
+    def plasticity(
+        self,
+        theta: SharedCell,
+        net: Network,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> Plasticity:
+        """Return the change of all sub-RNNs' states in the last pass over the first datum.
+
+        What a neuron carries are the messages that meet in it: from below, and from above. A
+        synapse's states are those of its sub-RNN.
+
+        **Raises:** `ValueError` without labels, for then nothing changes.
+        """
+        if y is None:
+            raise ValueError("VSML's synapses change with labels only; got y=None.")
+        rows = slice(self.copies if self.batch == "half_averaged" else 1)
+        x, y = x[rows], y.astype(x.dtype)[rows]
+        self._check(net, x, y)
+        ready = self._ready(theta)
+        upward = passes.forward(self._wiring, ready, net, x, net.feedback)
+        feedback = self.errors(self.read(upward), y)
+        if self.feedback == "same_datum":
+            downward = passes.backward(self._wiring, ready, upward, feedback).downward
+        else:
+            assert net.feedback is not None
+            downward, feedback = net.downward, net.feedback
+        return messages.plasticity(self._wiring, ready, upward, downward, feedback)
 
     def predict(
         self, theta: SharedCell, net: Network, x: Float[Array, "batch in"]
