@@ -55,7 +55,7 @@ class Asynchronous(Experiment):
     """Numbers of workers, ascending; one of the last is killed in the end."""
     rounds: int = 5
     """How often each number has its turn: by turns, so that other work on the machine is fair."""
-    lines: int = 2
+    lines: int = 5
     """Logged lines in a turn, besides one in which the number changes."""
     log_every: int = 5
     batch: int = 1
