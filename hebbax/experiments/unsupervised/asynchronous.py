@@ -287,8 +287,9 @@ class _Watcher:
             elif len(self._of_turn) > self._count:
                 seconds = statistics.fmean(self._of_turn[1:])
                 (begin, before), (end, after) = self._since, now
-                known = before is not None and after is not None and end > begin
-                cores = (after - before) / (end - begin) if known else None
+                cores = None
+                if before is not None and after is not None and end > begin:
+                    cores = (after - before) / (end - begin)
                 self.turns.append(_Turn(self._active, 1 / seconds, cores))
                 self._next()
 
