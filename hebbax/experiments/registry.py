@@ -42,6 +42,7 @@ _PLACES = {
         "hebbax.experiments.unsupervised.prototypical",
         "Prototypical",
     ),
+    "unsupervised/async": ("hebbax.experiments.unsupervised.asynchronous", "Asynchronous"),
     "unsupervised/filters": ("hebbax.experiments.unsupervised.filters", "FirstLayer"),
     "unsupervised/meta-training": (
         "hebbax.experiments.unsupervised.meta_training",

@@ -15,7 +15,12 @@ def test_recipe_begins_where_the_first_snapshot_says(tmp_path):
     fresh = dataclasses.replace(SMOKE, meta_steps=(0,))
     (start,) = fresh.snapshots(tmp_path, seed=3)
     assert (start.meta_steps, start.minutes) == (0, 0.0)
-    recipe = _snapshots.ShortTraining(channels=SMOKE.channels, seed=3)
+    recipe = _snapshots.ShortTraining(
+        channels=SMOKE.channels,
+        hebbian=SMOKE.hebbian,
+        decorrelation=SMOKE.decorrelation,
+        seed=3,
+    )
     for a, b in zip(jax.tree.leaves(start.theta), jax.tree.leaves(recipe.start()), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -124,21 +124,14 @@ class UnsupervisedSmall(Recipe):
 
     def method(self) -> "TruncatedGradient":
         """Return truncated gradients through lifetimes that grow."""
-        import jax
         import optax
 
         from hebbax.meta.methods import TruncatedGradient, Truncation
 
         rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
-
-        def kinds(theta: Any) -> Any:
-            return jax.tree_util.tree_map_with_path(
-                lambda path, _: "merge" if ".merge" in jax.tree_util.keystr(path) else "rest", theta
-            )
-
         # The planes' weights are a thousand times as large as the steps that suit the others.
         faster = optax.adam(lambda step: self.merge_rate * rate(step))
-        optimizer = optax.multi_transform({"merge": faster, "rest": optax.adam(rate)}, kinds)
+        optimizer = optax.multi_transform({"merge": faster, "rest": optax.adam(rate)}, _kinds)
         truncation = Truncation(
             self.truncation,
             count=max(1, self.first // self.truncation),
@@ -149,3 +142,13 @@ class UnsupervisedSmall(Recipe):
         return TruncatedGradient(
             optimizer, clip=self.clip, truncation=truncation, particles=self.particles
         )
+
+
+# Not inside the method, for workers of a cluster are to find it by its name.
+def _kinds(theta: Any) -> Any:
+    """Return which leaves of θ are planes' weights, as labels in a tree like it."""
+    import jax
+
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: "merge" if ".merge" in jax.tree_util.keystr(path) else "rest", theta
+    )

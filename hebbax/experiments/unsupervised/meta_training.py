@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
@@ -26,7 +26,7 @@ from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import AbstractFamily
 from hebbax.tasks._datasets import TABULAR
 
-Losses = dict[str, list[Float[np.ndarray, "tasks"]]]
+Losses = dict[str, list[Float[np.ndarray, " tasks"]]]
 """The meta-objective of all tasks at every snapshot, by the name of the data."""
 LABELLED = 10
 """Examples of a class in a labelled batch."""
@@ -165,8 +165,8 @@ def _judge(
     theta: PyTree,
     family: AbstractFamily,
     objective: hx.objectives.FewShotRidge,
-    keys: PRNGKeyArray,
-) -> Float[Array, "tasks"]:
+    keys: Key[Array, " tasks"],
+) -> Float[Array, " tasks"]:
     """Return the meta-objective at the end of a lifetime of every task."""
 
     def of(key: PRNGKeyArray) -> Float[Array, ""]:
