@@ -1,7 +1,8 @@
 # Two commands do everything on a machine that has Python >= 3.11, make and a package index:
 #   make quickstart    meta-learn a genome and see it at work
 #   make test          lint, type-check and test
-# And one more takes its time:
+# And more that takes its time:
+#   make test-oldest   test with the oldest jax that is supported
 #   make test-slow     kill processes at random moments, run every example, read all real data
 # And the pages, into docs/_build/html:
 #   make docs          build the documentation, executing its tutorials
@@ -11,7 +12,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: quickstart test test-slow lint benchmark docs clean help
+OLDEST_JAX := $(shell sed -n 's/^ *"jax>=\(.*\)",/\1/p' pyproject.toml)
+
+.PHONY: quickstart test test-oldest test-slow lint benchmark docs clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -21,6 +24,9 @@ quickstart: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-oldest: $(VENV)-oldest/installed-test
+	$(VENV)-oldest/bin/python -m pytest -n auto $(ARGS)
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
@@ -53,5 +59,10 @@ $(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
 	@touch $@ $(VENV)/installed
 
+$(VENV)-oldest/installed-test: pyproject.toml
+	$(MAKE) $@ VENV=$(VENV)-oldest
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check "jax==$(OLDEST_JAX).*"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) runs docs/_build .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-oldest runs docs/_build .pytest_cache .ruff_cache
