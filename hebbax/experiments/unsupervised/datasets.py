@@ -70,7 +70,7 @@ class DataSets(Experiment):
     families: tuple[str, ...] = ("glyphs", "az_letters", "cifar10")
     hidden: tuple[int, ...] = ()
     features: int = 32
-    updates: int = 100
+    updates: int = 200
     batch: int = 32
     runs: int = 10
     tested: int = 2000
