@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,9 +89,11 @@ def locality(
     return Locality({place: value / scale for place, value in largest.items()})
 
 
-def _largest(
+@eqx.filter_jit
+def _derivatives(
     rule: AbstractRule, theta: PyTree, sizes: tuple[int, ...], batch: int, key: PRNGKeyArray
-) -> dict[str, float]:
+) -> tuple[Any, Any]:
+    """Return the sizes of the derivatives of all changes by all neurons and by all synapses."""
     k_net, k_x, k_y = jax.random.split(key, 3)
     net = rule.init_network(theta, k_net, sizes)
     x = jax.random.normal(k_x, (batch, sizes[0]))
@@ -100,12 +103,15 @@ def _largest(
     def changes(neurons: Any, synapses: Any) -> Any:
         return jax.tree.map(jnp.subtract, step.change(neurons, synapses), synapses)
 
-    by_neurons, by_synapses = (
-        jax.tree.map(lambda j: np.abs(np.asarray(j)), jacobian)
-        for jacobian in zip(
-            *jax.jacrev(changes, argnums=(0, 1))(step.neurons, step.synapses), strict=True
-        )
-    )
+    jacobians = jax.jacrev(changes, argnums=(0, 1))(step.neurons, step.synapses)
+    by_neurons, by_synapses = zip(*jax.tree.map(jnp.abs, jacobians), strict=True)
+    return by_neurons, by_synapses
+
+
+def _largest(
+    rule: AbstractRule, theta: PyTree, sizes: tuple[int, ...], batch: int, key: PRNGKeyArray
+) -> dict[str, float]:
+    by_neurons, by_synapses = jax.tree.map(np.asarray, _derivatives(rule, theta, sizes, batch, key))
     found: dict[str, float] = dict.fromkeys(PLACES, 0.0)
 
     def note(place: str, values: np.ndarray) -> None:

@@ -68,6 +68,7 @@ def test_a_run_that_is_being_written_is_drawn(hebbax, run):
     assert hebbax("plot", "a").status == 0
 
 
+@pytest.mark.slow
 def test_a_real_run_is_drawn(hebbax, tmp_path):
     assert hebbax("train", "blur/toy", *SMALL, "--out", "run").status == 0
     outcome = hebbax("plot", "run", "--metrics", "loss", "accuracy", "gradient_norm", "clipped")

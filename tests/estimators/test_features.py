@@ -48,6 +48,7 @@ def test_in_a_pipeline(unsupervised, iris):
     assert step.fit_transform(X).columns[0] == "plasticfeatures0"
 
 
+@pytest.mark.slow
 def test_a_rule_made_for_a_number_of_features(iris, key):
     rule = hx.UnsupervisedRule(
         top_units=3, hidden_channels=2, top_channels=2, signal_channels=2, rank=1, step_size=0.1

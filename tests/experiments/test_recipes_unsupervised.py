@@ -20,6 +20,7 @@ def test_the_rule_starts_from_hebbian_learning_and_decorrelation():
     assert set(weights.values()) == {0.5}
 
 
+@pytest.mark.slow
 def test_weights_of_planes_move_faster_and_slow_down():
     """Adam's first step is the learning rate itself."""
     recipe = dataclasses.replace(RECIPE, learning_rate=0.01, merge_rate=20.0, steps=10)

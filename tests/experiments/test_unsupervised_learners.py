@@ -154,6 +154,7 @@ def test_shares_of_a_quantised_normal_sum_to_one():
         np.testing.assert_allclose(share.sum(), 1, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_quantised_vae_has_finite_gradients_and_improves(digits):
     model = _quantised.draw(jax.random.key(0), (64, 8, 3))
     x = jnp.asarray(digits.unlabelled)

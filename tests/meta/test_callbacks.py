@@ -84,7 +84,10 @@ def test_a_callback_of_a_resumed_run_is_told_what_was_before(tmp_path):
     assert diary.history == list(first.history)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("enough"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("enough"), pytest.param(KeyboardInterrupt(), marks=pytest.mark.slow)],
+)
 def test_all_callbacks_are_closed_when_one_fails(tmp_path, error):
     before, failing, after = Diary(), Diary(15, error), Diary()
     with pytest.raises(type(error)):
@@ -134,7 +137,7 @@ def test_tensorboard_keeps_runs_apart(tmp_path):
     assert [step for step, _ in together["meta_steps_per_s"]] == [5, 10, 15, 20]
 
 
-@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("before", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_tensorboard_shows_neither_lost_steps_nor_gaps(tmp_path, before):
     """Whether or not the process that was lost wrote event files."""
     folder = tmp_path / "run"

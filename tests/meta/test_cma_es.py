@@ -125,6 +125,7 @@ def test_restarts_with_twice_the_population():
     assert sum(restarted) == 2
 
 
+@pytest.mark.slow
 def test_restarts_in_meta_train(tmp_path):
     """Runs of unequal populations go on side by side, and after an interruption."""
     settings = {

@@ -41,7 +41,12 @@ def test_the_best_is_judged_by_the_longest_lifetimes(key):
     assert result.loss == pytest.approx(np.mean(losses), rel=1e-4)
 
 
-@pytest.mark.parametrize("stop", [8, 10, 16, 20])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "stop", [pytest.param(8, marks=SLOW), 10, pytest.param(16, marks=SLOW), 20]
+)
 def test_going_on_gives_the_same_bits(tmp_path, stop):
     settings = {"rule": Delta(), "objective": curriculum(), "runs": 2, "log_every": 2}
     settings["checkpoint_every"] = 2

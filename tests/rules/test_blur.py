@@ -127,6 +127,7 @@ def test_permuting_examples_leaves_the_network(case):
     close(plain, permuted)
 
 
+@pytest.mark.slow
 def test_population_equals_a_loop(rule):
     keys = jax.random.split(jax.random.key(5), 3)
     thetas = jax.vmap(rule.init)(keys)
