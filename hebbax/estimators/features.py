@@ -77,6 +77,12 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         """
         random = self._begin()
         check_counts(n_components=self.n_components)
+        made_for = getattr(self.rule_, "top_units", None)
+        if made_for is not None and self.n_components not in (None, made_for):
+            raise ValueError(
+                f"n_components must be {made_for} or None, since this rule was made for "
+                f"{made_for} features; got {self.n_components}."
+            )
         if isinstance(self.rule_, UnsupervisedRule) and self.batch_size < 2:
             raise ValueError("batch_size must be at least 2 for an UnsupervisedRule; got 1.")
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
