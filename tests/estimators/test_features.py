@@ -55,7 +55,7 @@ def test_a_rule_made_for_a_number_of_features(iris, key):
     )
     pair = rule, jax.jit(rule.init)(key)
     assert features(pair).fit(iris[0]).transform(iris[0]).shape == (150, 3)
-    with pytest.raises(ValueError, match="n_components must be 3 or None.*got 4"):
+    with pytest.raises(ValueError, match=r"n_components must be 3 or None.*got 4"):
         features(pair, n_components=4).fit(iris[0])
 
 
