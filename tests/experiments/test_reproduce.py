@@ -13,59 +13,20 @@ from hebbax.cli import main
 from hebbax.experiments.experiment import BUDGETS, Experiment, reproduce
 from hebbax.experiments.registry import NAMES, find
 
-NEED_NO_DATA = (
-    "blur/generalisation",
-    "blur/gradient-equivalence",
-    "blur/metric-equivalence",
-    "blur/normalisation",
-    "blur/toy",
-    "vsml/equivalence",
-    "vsml/from-scratch",
-    "vsml/cloning",
-    "vsml/forward",
-    "vsml/improve",
-    "unsupervised/activations",
-    "unsupervised/architectures",
-    "unsupervised/async",
-    "unsupervised/datasets",
-    "unsupervised/embedding",
-    "unsupervised/filters",
-    "unsupervised/meta-training",
-    "unsupervised/mismatch",
-    "unsupervised/prototypical",
-    "unsupervised/text",
-)
-"""Experiments whose smoke budget takes nothing but toy functions and what scikit-learn brings."""
-LONG = (
+NEED_DATA = (
     "blur/cma-es",
     "blur/curriculum",
     "blur/depth",
-    "blur/generalisation",
-    "blur/metric-equivalence",
     "blur/non-linearities",
-    "blur/normalisation",
     "blur/oja",
     "blur/sgd",
     "blur/states",
     "blur/synapse-normalisation",
-    "blur/toy",
     "blur/variants",
-    "unsupervised/activations",
-    "unsupervised/architectures",
-    "unsupervised/async",
-    "unsupervised/datasets",
-    "unsupervised/embedding",
-    "unsupervised/filters",
-    "unsupervised/meta-training",
-    "unsupervised/mismatch",
-    "unsupervised/prototypical",
-    "unsupervised/text",
-    "vsml/cloning",
-    "vsml/forward",
-    "vsml/from-scratch",
-    "vsml/improve",
 )
-"""Experiments whose smoke budget takes too long to compile for every run of the tests."""
+"""Experiments whose smoke budget takes more than toy functions and what scikit-learn brings."""
+SHORT = ("blur/gradient-equivalence", "vsml/equivalence")
+"""Experiments whose smoke budget compiles fast enough for every run of the tests."""
 CHEAP = "blur/gradient-equivalence"
 KEYS = {
     "experiment",
@@ -86,8 +47,8 @@ KEYS = {
 
 
 def _needs(name):
-    marks = [] if name in NEED_NO_DATA else [pytest.mark.data]
-    if name in LONG:
+    marks = [pytest.mark.data] if name in NEED_DATA else []
+    if name not in SHORT:
         marks += [pytest.mark.slow, pytest.mark.long]
     return pytest.param(name, marks=marks)
 

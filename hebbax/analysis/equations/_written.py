@@ -44,8 +44,10 @@ def linear(coefficients: ArrayLike, symbols: Iterable[str]) -> str:
     for value, symbol in zip(np.asarray(coefficients, float), symbols, strict=True):
         if abs(value) < SMALLEST:
             continue
-        sign = " - " if value < 0 else " + "
-        text += (sign if text else sign.strip().replace("+", "")) + times(abs(value), symbol)
+        sign = "-" if value < 0 else "+"
+        # Before the first term a plus is left out.
+        text += f" {sign} " if text else sign.removeprefix("+")
+        text += times(abs(value), symbol)
     return text or "0"
 
 

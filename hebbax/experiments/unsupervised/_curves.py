@@ -13,6 +13,8 @@ from hebbax.experiments.unsupervised._learners import by_rule
 from hebbax.plots import INK, tidy
 from hebbax.rules import UnsupervisedRule
 
+ERRORS = 2
+"""Standard errors that a gain, a fall or a loss must exceed to count."""
 Accuracies = Float[np.ndarray, "runs points"]
 OURS, RANDOM = "#D55E00", "#9AA5B1"
 """Colours of the learned rule and of what it is compared with."""

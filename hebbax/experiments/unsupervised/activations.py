@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 import hebbax as hx
 from hebbax.experiments.experiment import Experiment, Finding
 from hebbax.experiments.unsupervised._curves import (
+    ERRORS,
     Accuracies,
     accuracies,
     draw_curve,
@@ -21,9 +22,6 @@ from hebbax.experiments.unsupervised._curves import (
 from hebbax.experiments.unsupervised._few_shot import few_shot
 from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
-
-ERRORS = 2
-"""Standard errors that a gain must exceed to count."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,13 +14,11 @@ from matplotlib.figure import Figure
 
 from hebbax.experiments.experiment import Experiment, Finding
 from hebbax.experiments.unsupervised import _quantised
-from hebbax.experiments.unsupervised._curves import OURS, draw_curve, mean_and_error
+from hebbax.experiments.unsupervised._curves import ERRORS, OURS, draw_curve, mean_and_error
 from hebbax.experiments.unsupervised._few_shot import FewShot, few_shot, read_out
 from hebbax.experiments.unsupervised._trained import Head, Model, train
 from hebbax.plots import INK, tidy
 
-ERRORS = 2
-"""Standard errors that a fall must exceed to count."""
 CLOSE = 1.8
 """Steps whose ratio is less have no room for both their labels."""
 JUDGED = 2000

@@ -14,6 +14,7 @@ import hebbax as hx
 from hebbax.experiments.experiment import Experiment, Finding
 from hebbax.experiments.unsupervised import _prototypes
 from hebbax.experiments.unsupervised._curves import (
+    ERRORS,
     OURS,
     RANDOM,
     Accuracies,
@@ -27,8 +28,6 @@ from hebbax.plots import INK, tidy
 from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import AbstractFamily
 
-ERRORS = 2
-"""Standard errors that a loss must exceed to count."""
 SHARE = 0.5
 """Of what permutation costs the prototypical network, the most that it may cost the rule."""
 INTACT, PERMUTED = "intact", "permuted"

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import hebbax as hx
 from hebbax.experiments.experiment import Finding
 from hebbax.experiments.unsupervised._curves import (
+    ERRORS,
     Accuracies,
     accuracies,
     draw_curve,
@@ -24,8 +25,6 @@ from hebbax.experiments.unsupervised._snapshots import MetaTrained
 from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
 
-ERRORS = 2
-"""Standard errors that a gain must exceed to count."""
 SHIPPED = "shipped rule"
 
 

@@ -106,29 +106,3 @@ def normalized(synapses: Synapses, size: Float[Array, ""] | None) -> Synapses:
         None if bias is None else scale[:, :, 0] * bias,
         None if backward is None else size / column_norm(backward, None) * backward,
     )
-
-
-def joined(net: Network) -> tuple[Float[Array, "_ _ _"], ...]:
-    """Return every synapse's states in one array for each layer, those of both directions."""
-    layers = []
-    for synapses in net.layers:
-        forward = jnp.transpose(synapses.weight, (2, 1, 0))
-        if synapses.backward is None:
-            layers.append(forward)
-        else:
-            backward = jnp.transpose(synapses.backward, (1, 2, 0))
-            layers.append(jnp.concatenate([forward, backward], axis=2))
-    return tuple(layers)
-
-
-def joined_apart(layers: Sequence[Float[Array, "_ _ _"]], like: Network) -> Network:
-    """Undo `joined`; biases and all else are those of `like`."""
-    apart = []
-    for states, old in zip(layers, like.layers, strict=True):
-        s = len(old.weight)
-        weight = jnp.transpose(states[:, :, :s], (2, 1, 0))
-        backward = old.backward
-        if backward is not None:
-            backward = jnp.transpose(states[:, :, s:], (2, 0, 1))
-        apart.append(Synapses(weight, old.bias, backward))
-    return Network(tuple(apart), like.statistics, like.updates)

@@ -9,12 +9,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._errors import check_choice
 from hebbax.rules import activations
-from hebbax.rules._plasticity import Neurons, Plasticity
-from hebbax.rules._plasticity import Synapses as Joined
+from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
-from hebbax.rules.blur import neurons, plasticity
+from hebbax.rules.blur import neurons, plasticity, signals
 from hebbax.rules.blur.genome import Genome, transforms
-from hebbax.rules.blur.network import Network, Synapses, draw, joined, joined_apart, normalized
+from hebbax.rules.blur.network import Network, Synapses, draw, normalized
 from hebbax.rules.blur.neurons import Statistics
 
 Layer = Float[Array, "k _ batch"]
@@ -265,11 +264,7 @@ class Blur(AbstractRule):
         if y is None:
             return net, prediction
         final = self.backward(theta, net, forward, y)
-        layers = tuple(
-            self._change(theta, index, net.layers[index], x, forward, final)
-            for index in range(len(net.layers))
-        )
-        changed = Network(layers)
+        changed = self._changed(theta, net, x, forward, final)
         if self._stores_statistics:
             changed = self._with_statistics(theta, changed, net, x)
         return changed, prediction
@@ -293,32 +288,13 @@ class Blur(AbstractRule):
         ready = self._normalize_stored(theta, net) if self._normalizes_stored else net
         forward = self.forward(theta, ready, x)
         final = self.backward(theta, ready, forward, y)
-        seen = [jnp.concatenate(pair) for pair in zip(final, forward, strict=True)]
-        k, batch = self.states, len(x)
 
-        def change(signals: Neurons, states: Joined) -> Joined:
-            layers = [s.reshape(len(s), -1, batch).swapaxes(0, 1) for s in signals[1:]]
-            changing = joined_apart(states, net)
+        def change(net: Network, x: Array, forward: list[Layer], final: list[Layer]) -> Network:
             if self._normalizes_stored:
-                changing = self._normalize_stored(theta, changing)
-            return joined(
-                Network(
-                    tuple(
-                        self._change(
-                            theta,
-                            index,
-                            synapses,
-                            signals[0].T,
-                            [layer[k:] for layer in layers],
-                            [layer[:k] for layer in layers],
-                        )
-                        for index, synapses in enumerate(changing.layers)
-                    )
-                )
-            )
+                net = self._normalize_stored(theta, net)
+            return self._changed(theta, net, x, forward, final)
 
-        units = (s.swapaxes(0, 1).reshape(s.shape[1], -1) for s in seen)
-        return Plasticity((x.T, *units), joined(net), change)
+        return signals.plasticity(net, x, forward, final, change)
 
     def predict(
         self, theta: Genome, net: Network, x: Float[Array, "batch in"]
@@ -410,6 +386,22 @@ class Blur(AbstractRule):
             probability = jax.nn.sigmoid(last[0]) if one_output else jax.nn.softmax(last[0], axis=0)
             target = y.T.astype(last.dtype) - probability
         return jnp.concatenate([jnp.stack([last[0], target]), jnp.zeros_like(last[2:])])
+
+    def _changed(
+        self,
+        theta: Genome,
+        net: Network,
+        x: Float[Array, "batch in"],
+        forward: list[Layer],
+        final: list[Layer],
+    ) -> Network:
+        """Change all synapses; the network has no statistics yet."""
+        return Network(
+            tuple(
+                self._change(theta, index, synapses, x, forward, final)
+                for index, synapses in enumerate(net.layers)
+            )
+        )
 
     def _change(
         self,
