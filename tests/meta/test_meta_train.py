@@ -453,7 +453,17 @@ for steps in map(int, sys.argv[3:]):
 
 def test_runs_are_split_over_devices(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(hx.__file__).parents[1])}
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, "2", str(tmp_path), "10", "20"]
+    command = [
+        sys.executable,
+        "-W",
+        "error::UserWarning",
+        "-c",
+        SCRIPT,
+        "2",
+        str(tmp_path),
+        "10",
+        "20",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:2] == ["{2}", "{2}"]

@@ -60,7 +60,7 @@ def begin(folder, devices, processes=1, index=0, port=0, cases=CASES):
     root = str(Path(hx.__file__).parents[1])
     words = [devices, processes, index, port, folder, *cases]
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", SCRIPT, *map(str, words)],
+        [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT, *map(str, words)],
         env={**os.environ, "PYTHONPATH": root},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
