@@ -9,6 +9,7 @@ sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent))
 
 import _cards  # noqa: E402
+import _commands  # noqa: E402
 import _docstrings  # noqa: E402
 
 import hebbax  # noqa: E402
@@ -51,6 +52,7 @@ add_module_names = False
 
 
 def setup(app):
-    """Hook in what turns docstrings into reST, and cards into a page."""
+    """Hook in what turns docstrings into reST, and cards and commands into pages."""
     _docstrings.setup(app)
     _cards.setup(app)
+    _commands.setup(app)

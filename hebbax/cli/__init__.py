@@ -35,7 +35,7 @@ DESCRIPTION = (
     "'hebbax COMMAND --help' lists a command's options; 'hebbax --version' prints the version."
 )
 
-_COMMANDS = {
+COMMANDS = {
     "quickstart": Quickstart,
     "train": Train,
     "doctor": Doctor,
@@ -54,7 +54,7 @@ _SECOND: dict[str, tuple[str, tuple[str, ...]]] = {
 _OPTIONS = sorted(
     {
         field.name
-        for kind in (*_COMMANDS.values(), *RECIPES.values())
+        for kind in (*COMMANDS.values(), *RECIPES.values())
         for field in dataclasses.fields(kind)
     }
 )
@@ -108,7 +108,7 @@ def _read(words: Sequence[str]) -> Command | None:
 
     **Raises:** `BadInputError`.
     """
-    expected = [("the command", tuple(_COMMANDS))]
+    expected = [("the command", tuple(COMMANDS))]
     if words and words[0] in _SECOND:
         expected.append(_SECOND[words[0]])
     for position, (what, allowed) in enumerate(expected):

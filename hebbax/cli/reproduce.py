@@ -2,8 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
@@ -16,7 +17,7 @@ from hebbax.experiments.registry import find
 class Reproduce(Command):
     """Repeat a figure of a paper, and say whether its claim holds."""
 
-    experiment: Positional[str]
+    experiment: Annotated[Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
     """Which figure, such as blur/gradient-equivalence."""
     budget: Literal["smoke", "small", "paper"] = "small"
     """smoke: seconds. small: at most half an hour on two cores. paper: the paper's settings."""

@@ -83,11 +83,10 @@ def unsupervised(rule: UnsupervisedRule, theta: Parameters) -> str:
     """Write out how weights change; the planes stay names, for small networks make them."""
     names = [rf"\text{{{name.replace('_', chr(92) + '_')}}}" for name in PLANES[rule.planes]]
     squashed = (rf"\operatorname{{squash}}({name})" for name in names)
-    merged = linear(np.asarray(theta.merge.w), squashed)
-    offset = number(float(theta.merge.b))
+    merged = linear([*theta.merge.w, theta.merge.b], [*squashed, ""])
     keep, step = number(1 - rule.step_size), number(rule.step_size)
     lines = [
-        rf"M &= \frac{{1}}{{{rule.planes}}}\bigl({merged} + ({offset})\bigr)",
+        rf"M &= \frac{{1}}{{{rule.planes}}}\bigl({merged}\bigr)",
         r"M_\perp &= M - \hat W \max(0, \operatorname{mean}(M \odot \hat W))",
         rf"\Delta &= \operatorname{{squash}}(M_\perp / \sqrt{{{rule.planes}}}) - "
         rf"{number(PULL)}\,\hat W",

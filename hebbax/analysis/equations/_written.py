@@ -30,11 +30,13 @@ def equations(rule: AbstractRule, theta: PyTree) -> str:
 
 def number(value: ArrayLike) -> str:
     """Return a number with three figures."""
-    return f"{float(np.asarray(value)):#.3g}"
+    return f"{float(np.asarray(value)):#.3g}".rstrip(".")
 
 
 def times(value: ArrayLike, symbol: str) -> str:
-    """Return a factor and what it multiplies; the factor 1 is not written."""
+    """Return a factor and what it multiplies, if anything; before that a 1 is not written."""
+    if not symbol:
+        return number(value)
     return symbol if number(value) == "1.00" else rf"{number(value)}\,{symbol}"
 
 

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from hebbax.rules.unsupervised.convolutions import (
@@ -12,14 +11,10 @@ from hebbax.rules.unsupervised.convolutions import (
     Normalized,
     convolve,
     normalized,
-    statistics,
 )
 from hebbax.rules.unsupervised.network import Activity
 from hebbax.rules.unsupervised.parameters import UnitNetwork
 from hebbax.rules.unsupervised.tiles import block_gradient, sums
-
-KEPT = "convolution"
-"""Name of what convolutions give: worth keeping for a gradient, where all else is cheap."""
 
 # Under the roots of a mean square and of a variance, as in the authors' program.
 _SQUARE_EPSILON, _VARIANCE_EPSILON = 1e-6, 1e-8
@@ -116,9 +111,7 @@ def _blocks(w: _Kernels, offsets: _Offsets, inputs: Inputs) -> _Hidden:
 
 def _blocks_forward(w: _Kernels, offsets: _Offsets, inputs: Inputs) -> tuple[_Hidden, _Kept]:
     def convolved(m: Inputs, index: int, over: int) -> Normalized:
-        u = checkpoint_name(convolve(m, w[index], over), KEPT)
-        mean, scale = (checkpoint_name(s, KEPT) for s in statistics(u))
-        return Normalized(u, mean, scale, offsets[index])
+        return normalized(convolve(m, w[index], over), offsets[index])
 
     first = convolved(inputs, 0, BATCH)
     second = convolved(first.rectified(), 1, UNITS)

@@ -168,10 +168,9 @@ class UnsupervisedRule(AbstractRule):
         """
         self._check_top(theta, net.sizes)
         self._check_batch(net, x)
-        # Of what lies between, a gradient keeps the results of the convolutions and computes the
-        # rest again, which is a small part of the time and a large part of the memory.
-        policy = jax.checkpoint_policies.save_only_these_names(hidden.KEPT)
-        return jax.checkpoint(self._update, policy=policy, prevent_cse=False)(theta, net, x)
+        # Of what lies between, a gradient keeps nothing: writing it to memory and reading it again
+        # takes as long as computing it anew.
+        return jax.checkpoint(self._update, prevent_cse=False)(theta, net, x)
 
     def _update(
         self, theta: Parameters, net: Network, x: Float[Array, "batch in"]

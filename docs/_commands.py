@@ -1,0 +1,48 @@
+"""Write what every command says of itself into the page docs/commands.md."""
+
+import contextlib
+import io
+import os
+
+from hebbax import cli
+from hebbax.experiments.registry import NAMES
+
+COLUMNS = "88"
+EXAMPLES = {"train": "blur/toy", "reproduce": "blur/toy", "data": "fetch"}
+"""Of commands whose options depend on the next word, the one that is shown."""
+
+
+def setup(app):
+    """Hook in `add_commands`."""
+    app.connect("source-read", add_commands)
+
+
+def add_commands(app, docname, source):
+    """Append all commands to the page `commands`."""
+    if docname == "commands":
+        source[0] += "\n" + "\n".join(_section(name) for name in cli.COMMANDS)
+
+
+def _section(name):
+    lines = [f"## hebbax {name}", "", *_help(name)]
+    if name in EXAMPLES:
+        lines += _help(name, EXAMPLES[name])
+    if name == "reproduce":
+        lines += ["All experiments: " + ", ".join(f"`{n}`" for n in NAMES) + ".", ""]
+    return "\n".join(lines)
+
+
+def _help(*words):
+    printed = io.StringIO()
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = COLUMNS
+    try:
+        with contextlib.redirect_stdout(printed):
+            cli.main([*words, "--help"])
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    call = " ".join(["hebbax", *words, "--help"])
+    return [f"```text\n$ {call}\n{printed.getvalue().rstrip()}\n```", ""]
