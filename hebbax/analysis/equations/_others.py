@@ -83,7 +83,7 @@ def unsupervised(rule: UnsupervisedRule, theta: Parameters) -> str:
     """Write out how weights change; the planes stay names, for small networks make them."""
     names = [rf"\text{{{name.replace('_', chr(92) + '_')}}}" for name in PLANES[rule.planes]]
     squashed = (rf"\operatorname{{squash}}({name})" for name in names)
-    merged = linear([*theta.merge.w, theta.merge.b], [*squashed, ""])
+    merged = linear(np.append(theta.merge.w, theta.merge.b), [*squashed, ""])
     keep, step = number(1 - rule.step_size), number(rule.step_size)
     lines = [
         rf"M &= \frac{{1}}{{{rule.planes}}}\bigl({merged}\bigr)",

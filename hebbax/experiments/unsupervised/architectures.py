@@ -50,6 +50,7 @@ class Architectures(Experiment):
         "depths": (3,),
         "units": 8,
         "points": (0, 2),
+        "deep_points": (0, 2),
         "runs": 2,
         "tested": 100,
     }
@@ -59,6 +60,7 @@ class Architectures(Experiment):
         "depths": (2, 3, 5, 8, 11),
         "units": 128,
         "points": (0, 10, 100, 1000, 3000),
+        "deep_points": (0, 10, 100, 1000, 3000),
         "batch": 128,
         "runs": 10,
         "tested": 10_000,
@@ -67,7 +69,7 @@ class Architectures(Experiment):
     rule: str = "unsupervised/small"
     data: str = "mnist"
     size: int = 14
-    widths: tuple[int, ...] = (8, 32, 128, 512, 2048)
+    widths: tuple[int, ...] = (8, 32, 128, 512, 2048, 10_000)
     width_layers: int = 2
     """Layers of weights, the features' included, of networks that differ in width."""
     depths: tuple[int, ...] = (1, 2, 3, 5, 8, 11)
@@ -75,14 +77,20 @@ class Architectures(Experiment):
     units: int = 64
     """Width of the hidden layers of networks that differ in depth."""
     points: tuple[int, ...] = (0, 3, 10, 30, 100)
+    """Numbers of updates at which networks that differ in width are judged."""
+    deep_points: tuple[int, ...] = (0, 3, 10, 30, 100, 300, 1000)
+    """The same for those that differ in depth: a layer waits for what lies below it."""
     batch: int = 32
     runs: int = 4
     tested: int = 2000
 
     def run(self, work: Path, seed: int) -> Finding:
         """Train networks of every size."""
-        wide = {w: self._train((w,) * (self.width_layers - 1), seed) for w in self.widths}
-        deep = {d: self._train((self.units,) * (d - 1), seed) for d in self.depths}
+        hidden = self.width_layers - 1
+        wide = {w: self._train((w,) * hidden, self.points, seed) for w in self.widths}
+        deep = {
+            d: self._train((self.units,) * (d - 1), self.deep_points, seed) for d in self.depths
+        }
         gains = {"width": _gains(wide), "depth": _gains(deep)}
         lead, error = mean_and_error(wide[self.widths[-1]][:, -1] - wide[self.widths[0]][:, -1])
         every = [g for part in gains.values() for g in part.values()]
@@ -90,21 +98,25 @@ class Architectures(Experiment):
         numbers = {"gains": gains, "lead_of_the_widest": {"mean": lead, "standard_error": error}}
         last = gains["depth"][str(self.depths[-1])]
         shows = (
-            f"{sum(improved)} of {len(improved)} architectures gain in {self.points[-1]} updates; "
-            f"{_listed(self.widths)} units a hidden layer reach "
+            f"{sum(improved)} of {len(improved)} architectures gain; after "
+            f"{self.points[-1]:,} updates {_listed(self.widths)} units a hidden layer reach "
             + ", ".join(f"{g['after']:.1%}" for g in gains["width"].values())
-            + f"; {self.depths[-1]} layers go from {last['before']:.1%} to {last['after']:.1%}."
+            + f"; after {self.deep_points[-1]:,} updates {self.depths[-1]} layers have gone from "
+            f"{last['before']:.1%} to {last['after']:.1%}."
         )
         table = [
             line
-            for part, found in (("width", wide), ("depth", deep))
+            for part, found, points in (
+                ("width", wide, self.points),
+                ("depth", deep, self.deep_points),
+            )
             for value, curves in found.items()
-            for line in rows(curves, self.points, varied=part, value=value)
+            for line in rows(curves, points, varied=part, value=value)
         ]
         holds = all(improved) and lead > ERRORS * error
         return Finding(table, numbers, holds, shows, self._draw(wide, deep))
 
-    def _train(self, hidden: tuple[int, ...], seed: int) -> Accuracies:
+    def _train(self, hidden: tuple[int, ...], points: Sequence[int], seed: int) -> Accuracies:
         rule, theta = hx.zoo.load(self.rule)
         assert isinstance(rule, UnsupervisedRule)
         return accuracies(
@@ -112,7 +124,7 @@ class Architectures(Experiment):
             theta,
             lambda own: few_shot(self.data, self.size, own, tested=self.tested),
             hidden,
-            self.points,
+            points,
             batch=self.batch,
             runs=self.runs,
             seed=seed,
@@ -122,14 +134,16 @@ class Architectures(Experiment):
         figure = Figure(figsize=(11, 8), layout="constrained")
         grid = figure.subplots(2, 2, sharey=True)
         trained, size = self.width_layers, self.size**2
-        for (left, right), found, what, title in (
-            (grid[0], wide, "units in a hidden layer", f"Width: {trained} layers of weights"),
-            (grid[1], deep, "layers of weights", f"Depth: {self.units} units a hidden layer"),
+        width = f"Width: {trained} layers of weights"
+        depth = f"Depth: {self.units} units a hidden layer"
+        for (left, right), found, points, what, title in (
+            (grid[0], wide, self.points, "units in a hidden layer", width),
+            (grid[1], deep, self.deep_points, "layers of weights", depth),
         ):
-            self._curves(left, found)
+            self._curves(left, found, points)
             left.set_title(title, fontsize=10, color=INK)
             left.legend(frameon=False, fontsize=8, ncols=2, title=what, title_fontsize=8)
-            self._ends(right, found, what)
+            self._ends(right, found, points, what)
         grid[1, 1].set_xticks(list(deep), [str(depth) for depth in deep])
         grid[0, 1].set_xscale("log")
         grid[0, 1].set_xticks(list(wide), [f"{width:,}" for width in wide])
@@ -143,18 +157,18 @@ class Architectures(Experiment):
         )
         return figure
 
-    def _curves(self, axes: Axes, found: Mapping[int, Accuracies]) -> None:
+    def _curves(self, axes: Axes, found: Mapping[int, Accuracies], points: Sequence[int]) -> None:
         colours = colormaps["viridis"]([0.9 * i / len(found) for i in range(len(found))])
         for colour, (value, curves) in zip(colours, found.items(), strict=True):
-            draw_curve(axes, self.points, curves, f"{value:,}", colour)
-        dress(axes, self.points, self.batch)
+            draw_curve(axes, points, curves, f"{value:,}", colour)
+        dress(axes, points, self.batch)
 
-    def _ends(self, axes: Axes, found: Mapping[int, Accuracies], what: str) -> None:
+    def _ends(
+        self, axes: Axes, found: Mapping[int, Accuracies], points: Sequence[int], what: str
+    ) -> None:
         """Draw accuracy over the sizes after each number of updates."""
-        colours = colormaps["inferno"](
-            [0.8 * i / len(self.points) for i in range(len(self.points))]
-        )
-        for index, (colour, updates) in enumerate(zip(colours, self.points, strict=True)):
+        colours = colormaps["inferno"]([0.8 * i / len(points) for i in range(len(points))])
+        for index, (colour, updates) in enumerate(zip(colours, points, strict=True)):
             label = f"{updates:,} updates" if updates else "random initialisation"
             joined = np.stack([curves[:, index] for curves in found.values()], axis=1)
             draw_curve(axes, list(found), joined, label, colour, marker="o", markersize=4)

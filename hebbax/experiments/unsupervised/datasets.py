@@ -70,8 +70,10 @@ class DataSets(Experiment):
     families: tuple[str, ...] = ("glyphs", "az_letters", "cifar10")
     hidden: tuple[int, ...] = ()
     features: int = 32
-    updates: int = 200
-    batch: int = 32
+    step_size: float | None = 0.01
+    """Of the rule; None for its own. With smaller ones features take longer, and fluctuate less."""
+    updates: int = 800
+    batch: int = 128
     runs: int = 10
     tested: int = 2000
     rates: tuple[float, ...] = (3e-3, 1e-2)
@@ -82,6 +84,8 @@ class DataSets(Experiment):
         """Judge every learner on every data set at every size."""
         rule, theta = hx.zoo.load(self.rule)
         assert isinstance(rule, UnsupervisedRule)
+        if self.step_size is not None:
+            rule = dataclasses.replace(rule, step_size=self.step_size)
         rows, numbers = [], {}
         for size in self.sizes:
             nets = self._prototype_networks(size, seed)

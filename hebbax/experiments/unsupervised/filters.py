@@ -57,7 +57,7 @@ class FirstLayer(MetaTrained):
     data: tuple[str, ...] = ("mnist", "cifar10")
     sizes: tuple[int, ...] = (14, 16)
     hidden: tuple[int, ...] = (64,)
-    points: tuple[int, ...] = (0, 3, 10, 30, 100)
+    points: tuple[int, ...] = (0, 10, 100, 1000, 3000)
     batch: int = 32
     many: int = 10_000
     meta_steps: tuple[int, ...] = (0, 300)
