@@ -180,14 +180,16 @@ def _print_arrays(place: Any, arrays: dict[str, Any]) -> None:
     scalars = {name: array for name, array in arrays.items() if array.ndim == 0}
     if scalars:
         say(place, "")
+    vectors = [name for name, array in arrays.items() if array.ndim < 2]
+    width = max([18, *(len(name) + 2 for name in vectors)])
     for name, array in scalars.items():
         symbol, meaning = _SCALARS.get(name, (name, ""))
         # A combining tilde takes no room.
-        gap = " " * (18 - cell_len(symbol))
+        gap = " " * (width - cell_len(symbol))
         say(place, f"  {symbol}{gap}{_number(array)}  {meaning}".rstrip())
     for name, array in arrays.items():
         if array.ndim == 1:
-            say(place, f"  {name:<18}{' '.join(map(_number, array))}")
+            say(place, f"  {name:<{width}}{' '.join(map(_number, array))}")
         elif array.ndim > 2:
             say(place, f"\n  {name} {list(array.shape)}")
             for row in array.reshape(-1, array.shape[-1]):
