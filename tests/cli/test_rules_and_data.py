@@ -22,7 +22,7 @@ def test_show_prints_labelled_matrices(hebbax, rule_file):
         "to state 1      +1.0000  +0.0000",
         "from neuron state 0      +1.0000",
         "+0.1000  synapses are updated",
-        "rescale           +1.0000",
+        "rescale             +1.0000",
         "title: a rule for tests",
     ):
         assert text in outcome.out
@@ -85,7 +85,8 @@ def test_show_a_genome_for_each_layer(hebbax, tmp_path):
     out = hebbax("show", tmp_path).out
     assert "synapse layer 1 of 2" in out
     assert out.count("μ̃  postsynaptic") == 2
-    assert out.count("forward_deviation +1.0000 +1.0000") == 2
+    assert out.count("forward_deviation   +1.0000 +1.0000") == 2
+    assert out.count("backward_deviation  +1.0000 +1.0000") == 2
 
 
 def test_rules_lists_the_zoo(hebbax):
