@@ -88,3 +88,12 @@ def test_cluster(example, monkeypatch):
     out = example("05_cluster.py")
     assert len(_after("loss", out)) == 4
     assert len(_after("test accuracy", out)) == 2
+
+
+@pytest.mark.slow
+@NEEDS_RAY
+def test_unsupervised_paper(example, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES.parent), *sys.path]))
+    out = example("06_unsupervised_paper.py")
+    assert len(_after("meta-objective", out)) == 2
+    assert 0 <= _after("validation", out)[0] <= 4
