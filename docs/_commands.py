@@ -33,7 +33,8 @@ def _section(name):
 
 
 def _help(*words):
-    printed = io.StringIO()
+    # Frames are drawn where the stream says that it can show them.
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = COLUMNS
     try:
@@ -44,5 +45,6 @@ def _help(*words):
             del os.environ["COLUMNS"]
         else:
             os.environ["COLUMNS"] = before
+    printed.seek(0)
     call = " ".join(["hebbax", *words, "--help"])
-    return [f"```text\n$ {call}\n{printed.getvalue().rstrip()}\n```", ""]
+    return [f"```text\n$ {call}\n{printed.read().rstrip()}\n```", ""]
