@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from unittest import mock
 
 from hebbax import cli
 from hebbax.experiments.registry import NAMES
@@ -35,16 +36,8 @@ def _section(name):
 def _help(*words):
     # Frames are drawn where the stream says that it can show them.
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = COLUMNS
-    try:
-        with contextlib.redirect_stdout(printed):
-            cli.main([*words, "--help"])
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
+    with mock.patch.dict(os.environ, COLUMNS=COLUMNS), contextlib.redirect_stdout(printed):
+        cli.main([*words, "--help"])
     printed.seek(0)
     call = " ".join(["hebbax", *words, "--help"])
     return [f"```text\n$ {call}\n{printed.read().rstrip()}\n```", ""]

@@ -20,6 +20,8 @@ NEEDS_RAY = pytest.mark.skipif(
 def example(tmp_path, monkeypatch, capsys):
     """Return a function that runs an example as a program, and returns what it printed."""
     monkeypatch.chdir(tmp_path)
+    # Workers of a cluster are processes of their own, which have to find the package too.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES.parent), *sys.path]))
 
     def run(name):
         monkeypatch.setattr(sys, "argv", [name, "--smoke"])
@@ -82,9 +84,7 @@ def test_cma_es(example):
 
 @pytest.mark.slow
 @NEEDS_RAY
-def test_cluster(example, monkeypatch):
-    # The workers are processes of their own, which have to find the package too.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES.parent), *sys.path]))
+def test_cluster(example):
     out = example("05_cluster.py")
     assert len(_after("loss", out)) == 4
     assert len(_after("test accuracy", out)) == 2
@@ -92,8 +92,7 @@ def test_cluster(example, monkeypatch):
 
 @pytest.mark.slow
 @NEEDS_RAY
-def test_unsupervised_paper(example, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(EXAMPLES.parent), *sys.path]))
+def test_unsupervised_paper(example):
     out = example("06_unsupervised_paper.py")
     assert len(_after("meta-objective", out)) == 2
     assert 0 <= _after("validation", out)[0] <= 4

@@ -14,6 +14,8 @@ import hebbax as hx
 from hebbax.scale.sharding import Layout
 
 # How the work of each case lies on eight devices: runs, tasks, particles, pairs or members.
+QUIET = ("-W", "ignore:jax.core.:DeprecationWarning")
+"""Equinox asks at its import for names that jax 0.8.3 warns of."""
 SCRIPT = """
 import json, sys
 import jax
@@ -60,7 +62,7 @@ def begin(folder, devices, processes=1, index=0, port=0, cases=CASES):
     root = str(Path(hx.__file__).parents[1])
     words = [devices, processes, index, port, folder, *cases]
     return subprocess.Popen(
-        [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT, *map(str, words)],
+        [sys.executable, "-W", "error", *QUIET, "-c", SCRIPT, *map(str, words)],
         env={**os.environ, "PYTHONPATH": root},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
