@@ -11,6 +11,10 @@ from hebbax.experiments.recipes._blur_images import BlurMnist50 as BlurMnist50
 from hebbax.experiments.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.experiments.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.experiments.recipes._recipe import Recipe as Recipe
+from hebbax.experiments.recipes._unsupervised import (
+    UnsupervisedClustering as UnsupervisedClustering,
+)
+from hebbax.experiments.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
 from hebbax.experiments.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.experiments.recipes._vsml import VsmlBackprop as VsmlBackprop
 from hebbax.experiments.recipes._vsml import VsmlOnline as VsmlOnline
@@ -24,6 +28,8 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurLasting,
         VsmlBackprop,
         VsmlOnline,
+        UnsupervisedHebbian,
+        UnsupervisedClustering,
         UnsupervisedSmall,
     )
 }

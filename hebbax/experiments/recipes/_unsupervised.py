@@ -1,4 +1,4 @@
-"""The recipe of the unsupervised update rule (Metz et al., ICLR 2019)."""
+"""Recipes of the unsupervised update rule (Metz et al., ICLR 2019)."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,9 +8,11 @@ from hebbax.experiments.recipes._recipe import FINAL_RATE, Recipe
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
+    from hebbax.meta.clustering import CloneClustering
     from hebbax.meta.methods import TruncatedGradient
-    from hebbax.meta.objectives import FewShotRidge
+    from hebbax.meta.objectives import AbstractObjective, FewShotRidge
     from hebbax.rules import UnsupervisedRule
+    from hebbax.rules.unsupervised import Parameters
     from hebbax.tasks import AbstractFamily
 
 SIZE = 14
@@ -19,15 +21,18 @@ SIZE = 14
 LOOK: dict[str, Any] = {
     "mask": 0.3, "example_mask": 0.3, "fade": 0.7, "shift": 1, "invert": 0.3,
 }  # fmt: skip
+# Pixels that drop out of single examples are noise, and with it a rule had better look at little
+# else than the directions that vary most.
+CLEAN_LOOK: dict[str, Any] = {"mask": 0.3, "fade": 0.3, "invert": 0.3}
 
 
 @dataclasses.dataclass(frozen=True)
-class UnsupervisedSmall(Recipe):
-    """An unsupervised update rule from printed and written letters and small photographs."""
+class _Unsupervised(Recipe):
+    """What the recipes share: letters and small photographs, and truncated gradients."""
 
-    name: ClassVar[str] = "unsupervised/small"
-    title: ClassVar[str] = "Unsupervised update rule, meta-trained on letters and small photographs"
     evaluation: ClassVar[str] = ""
+    look: ClassVar[dict[str, Any]]
+    """How images are augmented."""
 
     hidden: tuple[int, ...] = ()
     """Units of the hidden layers."""
@@ -51,14 +56,6 @@ class UnsupervisedSmall(Recipe):
     """Meta-parameters trained side by side; the best are kept."""
     step_size: float = 0.02
     """Step size λ of the rule's updates."""
-    channels: int = 8
-    """Channels of the rule's small networks; half as many of the error signal."""
-    hebbian: float = 300.0
-    """Weight of the Hebbian plane, from which the rule starts."""
-    decorrelation: float = 150.0
-    """Weight of the decorrelating plane, from which the rule starts."""
-    others: float = 2.0
-    """Weight of all other planes, from which the rule starts."""
     merge_rate: float = 20.0
     """How many times the learning rate the planes' weights have."""
     learning_rate: float = 3e-3
@@ -80,20 +77,6 @@ class UnsupervisedSmall(Recipe):
 
         return jax.random.key(self.seed, impl="unsafe_rbg")
 
-    def rule(self) -> "UnsupervisedRule":
-        """Return a rule that starts as Hebbian learning with decorrelation."""
-        from hebbax.rules import UnsupervisedRule
-        from hebbax.rules.unsupervised.parameters import PLANES
-
-        start = {"hebb": self.hebbian, "decorr_x": self.decorrelation}
-        return UnsupervisedRule(
-            step_size=self.step_size,
-            hidden_channels=self.channels,
-            top_channels=self.channels,
-            signal_channels=max(1, self.channels // 2),
-            merge_init=tuple(start.get(plane, self.others) for plane in PLANES[12]),
-        )
-
     def task_families(self) -> "tuple[AbstractFamily, ...]":
         """Return letters and photographs, never digits. **Raises:** see `hebbax.data.load`."""
         from hebbax.tasks import augmented, glyphs, subsets
@@ -105,10 +88,14 @@ class UnsupervisedSmall(Recipe):
             subsets("cifar10", 3, SIZE),
             subsets("tiny_imagenet", 3, SIZE),
         )
-        return tuple(augmented(family, **LOOK) for family in families)
+        return tuple(augmented(family, **self.look) for family in families)
 
-    def objective(self) -> "FewShotRidge":
-        """Judge every update."""
+    def objective(self) -> "AbstractObjective":
+        """Judge the features after every update."""
+        return self.features()
+
+    def features(self) -> "FewShotRidge":
+        """Return the paper's meta-objective, after every update."""
         from hebbax.meta.objectives import FewShotRidge
 
         return FewShotRidge(
@@ -152,3 +139,128 @@ def _kinds(theta: Any) -> Any:
     return jax.tree_util.tree_map_with_path(
         lambda path, _: "merge" if ".merge" in jax.tree_util.keystr(path) else "rest", theta
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Fresh(_Unsupervised):
+    """What recipes share that begin with small networks drawn at random."""
+
+    channels: int = 8
+    """Channels of the rule's small networks; half as many of the error signal."""
+    others: float = 2.0
+    """Weight of the planes that do not lead, from which the rule starts."""
+
+    def led_by(self, **leading: float) -> "UnsupervisedRule":
+        """Return a rule in whose fresh θ planes have these weights, the others `others`."""
+        from hebbax.rules import UnsupervisedRule
+        from hebbax.rules.unsupervised.parameters import PLANES
+
+        return UnsupervisedRule(
+            step_size=self.step_size,
+            hidden_channels=self.channels,
+            top_channels=self.channels,
+            signal_channels=max(1, self.channels // 2),
+            merge_init=tuple(leading.get(plane, self.others) for plane in PLANES[12]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsupervisedHebbian(_Fresh):
+    """Meta-train an unsupervised update rule that starts as Hebbian learning."""
+
+    name: ClassVar[str] = "unsupervised/hebbian"
+    title: ClassVar[str] = "Unsupervised update rule, meta-trained from Hebbian learning"
+    look: ClassVar[dict[str, Any]] = LOOK
+
+    hebbian: float = 300.0
+    """Weight of the Hebbian plane, from which the rule starts."""
+    decorrelation: float = 150.0
+    """Weight of the decorrelating plane, from which the rule starts."""
+
+    def rule(self) -> "UnsupervisedRule":
+        """Return a rule that starts as Hebbian learning with decorrelation."""
+        return self.led_by(hebb=self.hebbian, decorr_x=self.decorrelation)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsupervisedClustering(_Fresh):
+    """Teach the unsupervised update rule an online clustering, one update at a time."""
+
+    name: ClassVar[str] = "unsupervised/clustering"
+    title: ClassVar[str] = "Unsupervised update rule, taught an online clustering"
+    look: ClassVar[dict[str, Any]] = CLEAN_LOOK
+
+    batch: int = 128
+    query: int = 1
+    """Not used."""
+    evaluations: int = 1
+    """Not used."""
+    truncation: int = 1
+    first: int = 300
+    final: int = 300
+    particles: int = 1
+    step_size: float = 0.01
+    readout: float = 100.0
+    """Weight of the plane `lowrr_zero`, from which the rule starts."""
+    sharpness: float = 5.0
+    """How sharply examples belong to one cluster."""
+    residual: float = 0.4
+    """Share of a unit's activity that is taken from its membership; below 1."""
+    steps: int = 2500
+
+    def rule(self) -> "UnsupervisedRule":
+        """Return a rule for any number of features that starts as a low-rank readout."""
+        return dataclasses.replace(self.led_by(lowrr_zero=self.readout), top_units=None)
+
+    def start(self) -> "Parameters":
+        """Return θ with which biases fade, for nothing teaches them."""
+        import equinox as eqx
+        import jax
+        import jax.numpy as jnp
+
+        theta = self.rule().init(jax.random.fold_in(jax.random.key(self.seed), 1))
+        return eqx.tree_at(lambda t: t.bias, theta, jax.tree.map(jnp.zeros_like, theta.bias))
+
+    def objective(self) -> "CloneClustering":
+        """Compare every update with a step of the clustering."""
+        from hebbax.meta.clustering import CloneClustering
+
+        return CloneClustering(
+            steps=self.unrolls,
+            batch=self.batch,
+            query=self.query,
+            sharpness=self.sharpness,
+            residual=self.residual,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsupervisedSmall(_Unsupervised):
+    """Meta-train the rule `unsupervised/clustering` for the features that it makes."""
+
+    name: ClassVar[str] = "unsupervised/small"
+    title: ClassVar[str] = "Unsupervised update rule, meta-trained on letters and small photographs"
+    look: ClassVar[dict[str, Any]] = CLEAN_LOOK
+
+    unrolls: int = 100
+    batch: int = 64
+    first: int = 80
+    final: int = 300
+    step_size: float = 0.01
+    learning_rate: float = 1e-3
+    steps: int = 300
+
+    def rule(self) -> "UnsupervisedRule":
+        """Return the shipped rule's options with this recipe's step size."""
+        from hebbax import zoo
+        from hebbax.rules import UnsupervisedRule
+
+        rule = zoo.load(UnsupervisedClustering.name)[0]
+        assert isinstance(rule, UnsupervisedRule)
+        return dataclasses.replace(rule, step_size=self.step_size)
+
+    def start(self) -> "Parameters":
+        """Return the shipped θ that was taught a clustering."""
+        from hebbax import zoo
+
+        return zoo.load(UnsupervisedClustering.name)[1]

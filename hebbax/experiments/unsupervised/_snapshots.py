@@ -10,15 +10,15 @@ from jaxtyping import PyTree
 
 import hebbax as hx
 from hebbax.experiments.experiment import Experiment
-from hebbax.experiments.recipes._unsupervised import LOOK, SIZE, UnsupervisedSmall
+from hebbax.experiments.recipes._unsupervised import LOOK, SIZE, UnsupervisedHebbian
 from hebbax.rule_file import read_rule_file, save_rule
 from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import AbstractFamily
 
 
 @dataclasses.dataclass(frozen=True)
-class ShortTraining(UnsupervisedSmall):
-    """The recipe `unsupervised/small` in minutes: fewer and cheaper meta-steps, natural images."""
+class ShortTraining(UnsupervisedHebbian):
+    """The recipe `unsupervised/hebbian` in minutes: fewer, cheaper meta-steps, natural images."""
 
     families: tuple[str, ...] = ("glyphs", "tiny_imagenet", "cifar10")
     size: int = SIZE

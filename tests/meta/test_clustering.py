@@ -1,0 +1,159 @@
+"""Cloning of an online clustering: what the target is, and that a rule can be taught it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hebbax as hx
+from hebbax.meta.clustering import CloneClustering, clustering
+from hebbax.meta.methods import TruncatedGradient
+from hebbax.rules.unsupervised.planes import PULL, columns
+from hebbax.tasks import Episode
+
+SIZES = (6, 4)
+
+
+def drawn(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def rms(a):
+    return np.sqrt(np.mean(np.square(a), axis=0))
+
+
+def test_the_target_is_the_formula_in_numpy():
+    x, w = np.asarray(drawn(0, 20, 6)), np.asarray(drawn(1, 6, 4))
+    a = x @ w
+    z = (a - a.mean(0)) / a.std(0)
+    r = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
+    r = (r - r.mean(0)) / r.std(0)
+    c = (x - x.mean(0)).T @ (r - 0.4 * z) / 20
+    found = clustering(jnp.asarray(x), jnp.asarray(w), 3.0, 0.4)
+    np.testing.assert_allclose(found, c / rms(c), rtol=2e-3, atol=2e-3)
+
+
+def test_columns_of_the_target_have_one_size_however_small_the_inputs_are():
+    x, w = drawn(0, 20, 6), drawn(1, 6, 4)
+    for scale in (1.0, 1e-2):
+        np.testing.assert_allclose(rms(clustering(scale * x, w, 5.0, 0.4)), 1.0, rtol=1e-3)
+
+
+def test_following_the_target_finds_clusters():
+    """Each of as many units as there are blobs ends by being the most active for one of them."""
+    random = np.random.default_rng(0)
+    centres = 3 * random.normal(size=(4, 6))
+    labels = random.integers(0, 4, 400)
+    x = jnp.asarray(centres[labels] + 0.3 * random.normal(size=(400, 6)), jnp.float32)
+    w = drawn(2, 6, 4)
+
+    def pure(w):
+        owner = np.asarray(jnp.argmax((x - x.mean(0, keepdims=True)) @ columns(w), axis=1))
+        counts = np.zeros((4, 4))
+        np.add.at(counts, (owner, labels), 1)
+        return counts.max(axis=0).sum() / len(x), len(np.unique(owner))
+
+    before, _ = pure(w)
+    for _ in range(200):
+        w = columns(w) + 0.1 * clustering(x, w, 5.0, 0.2)
+    after, owners = pure(w)
+    assert after > max(before, 0.95)
+    assert owners == 4
+
+
+class Follower(hx.UnsupervisedRule):
+    """A rule that changes weights by the target times `of`, whatever θ is."""
+
+    of: float = eqx.field(static=True, default=1.0)
+
+    def update(self, theta, net, x, y):
+        objective = CloneClustering()
+        layer, features = net.layers[0], self.forward(net, x)[-1].x
+        c = clustering(x, layer.weight, objective.sharpness, objective.residual)
+        change = -self.of * objective.size * c - PULL * columns(layer.weight)
+        weight = (1 - self.step_size) * layer.weight - self.step_size * change
+        return eqx.tree_at(lambda n: n.layers[0].weight, net, weight), features
+
+
+def episode(steps=3):
+    return Episode(
+        drawn(3, steps, 20, 6), jnp.zeros((steps, 20, 2)), drawn(4, 1, 6), drawn(5, 1, 2)
+    )
+
+
+@pytest.mark.parametrize(("of", "loss", "cosine"), [(1.0, 0.0, 1.0), (0.0, 1.0, 0.0)])
+def test_the_loss_is_0_for_the_clustering_itself_and_1_for_doing_nothing(key, of, loss, cosine):
+    rule = Follower(step_size=0.1, top_units=None, hidden_channels=2, top_channels=2, of=of)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    found, metrics = CloneClustering(steps=3, batch=20)(rule, theta, net, episode())
+    assert found == pytest.approx(loss, abs=1e-4)
+    assert metrics["cosine"] == pytest.approx(cosine, abs=1e-2)
+
+
+def small_rule():
+    return hx.UnsupervisedRule(
+        step_size=0.05, top_units=None, hidden_channels=4, top_channels=4, signal_channels=2
+    )
+
+
+def test_no_gradient_passes_from_one_update_to_the_next(key):
+    rule = small_rule()
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    whole = episode(2)
+
+    def loss(theta, net, episode):
+        after, (value, _) = CloneClustering().unroll_and_judge(rule, theta, net, episode)
+        return value, after
+
+    parts = [eqx.tree_at(lambda e: e.x, whole, whole.x[i : i + 1]) for i in range(2)]
+    gradient = eqx.filter_jit(jax.grad(loss, has_aux=True))
+    first, net_1 = gradient(theta, net, parts[0])
+    second, _ = gradient(theta, net_1, parts[1])
+    both, _ = gradient(theta, net, whole)
+    for a, b, c in zip(*map(jax.tree.leaves, (first, second, both)), strict=True):
+        np.testing.assert_allclose((a + b) / 2, c, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_meta_training_teaches_it(tmp_path):
+    import optax
+
+    result = hx.meta_train(
+        small_rule(),
+        hx.tasks.augmented(hx.tasks.glyphs(4, 6)),
+        CloneClustering(steps=4, batch=20, units=6),
+        TruncatedGradient(optax.adam(1e-2), truncation=1),
+        steps=200,
+        runs=1,
+        directory=tmp_path,
+        log_every=50,
+        checkpoint_every=50,
+    )
+    losses = [float(line["loss"][0]) for line in result.history]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"units": 0}, "units must be at least 1; got 0"),
+        ({"sharpness": 0.0}, "sharpness must be positive and finite; got 0.0"),
+        ({"residual": 1.0}, r"residual must be in \[0, 1\); got 1.0"),
+        ({"size": 1.0}, r"size must be in \(0, 1\); got 1.0"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        CloneClustering(**settings)
+
+
+def test_truncations_of_different_lengths_are_refused(key):
+    rule = small_rule()
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    with pytest.raises(ValueError, match="all of one length"):
+        CloneClustering().unroll_and_judge(rule, theta, net, episode(), taken=jnp.asarray(1))
