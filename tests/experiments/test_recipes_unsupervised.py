@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hebbax as hx
 from hebbax.experiments.recipes import RECIPES
+from hebbax.meta.clustering import CloneClustering
 from hebbax.rules.unsupervised.parameters import PLANES
 
-RECIPE = RECIPES["unsupervised/small"]()
+RECIPE = RECIPES["unsupervised/hebbian"]()
 
 
 def test_the_rule_starts_from_hebbian_learning_and_decorrelation():
@@ -57,3 +59,36 @@ def test_tasks_have_one_size_and_no_digits_or_clothes():
     assert [family.outputs for family in families] == [10, 10, 3, 3]
     assert len({family.name for family in families}) == len(families)
     assert not any("mnist" in family.name or "digits" in family.name for family in families)
+
+
+def test_the_clustering_is_taught_one_update_at_a_time():
+    recipe = RECIPES["unsupervised/clustering"](sharpness=3.0, residual=0.25)
+    assert recipe.method().truncation.longest == 1
+    objective = recipe.objective()
+    assert isinstance(objective, CloneClustering)
+    assert (objective.sharpness, objective.residual) == (3.0, 0.25)
+
+
+def test_the_clustering_starts_from_one_readout_and_without_biases():
+    recipe = RECIPES["unsupervised/clustering"](readout=50.0, others=0.5)
+    theta = recipe.start()
+    weights = dict(zip(PLANES[12], np.asarray(theta.merge.w).tolist(), strict=True))
+    assert weights.pop("lowrr_zero") == 50
+    assert set(weights.values()) == {0.5}
+    assert not np.any(theta.bias.w)
+    assert theta.topd.top_units is None
+
+
+def test_meta_training_goes_on_from_the_shipped_clustering():
+    recipe = RECIPES["unsupervised/small"](step_size=0.003)
+    _, shipped = hx.zoo.load("unsupervised/clustering")
+    assert recipe.rule().step_size == 0.003
+    same = jax.tree.map(np.array_equal, recipe.start(), shipped)
+    assert all(jax.tree.leaves(same))
+
+
+@pytest.mark.data
+def test_no_pixels_drop_out_of_single_examples_where_a_clustering_is_taught():
+    for name in ("unsupervised/clustering", "unsupervised/small"):
+        for family in RECIPES[name]().task_families():
+            assert "example_mask0," in family.name

@@ -190,7 +190,8 @@ class UnsupervisedClustering(_Fresh):
     title: ClassVar[str] = "Unsupervised update rule, taught an online clustering"
     look: ClassVar[dict[str, Any]] = CLEAN_LOOK
 
-    batch: int = 128
+    hidden: tuple[int, ...] = (64,)
+    batch: int = 64
     query: int = 1
     """Not used."""
     evaluations: int = 1
@@ -202,11 +203,11 @@ class UnsupervisedClustering(_Fresh):
     step_size: float = 0.01
     readout: float = 100.0
     """Weight of the plane `lowrr_zero`, from which the rule starts."""
-    sharpness: float = 5.0
+    sharpness: float = 8.0
     """How sharply examples belong to one cluster."""
     residual: float = 0.4
     """Share of a unit's activity that is taken from its membership; below 1."""
-    steps: int = 2500
+    steps: int = 1500
 
     def rule(self) -> "UnsupervisedRule":
         """Return a rule for any number of features that starts as a low-rank readout."""
@@ -244,11 +245,15 @@ class UnsupervisedSmall(_Unsupervised):
 
     unrolls: int = 100
     batch: int = 64
-    first: int = 80
+    tasks: int = 2
+    first: int = 120
     final: int = 300
     step_size: float = 0.01
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-4
     steps: int = 300
+    validation: int = 4
+    log_every: int = 10
+    checkpoint_every: int = 50
 
     def rule(self) -> "UnsupervisedRule":
         """Return the shipped rule's options with this recipe's step size."""

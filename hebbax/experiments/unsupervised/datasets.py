@@ -70,9 +70,9 @@ class DataSets(Experiment):
     families: tuple[str, ...] = ("glyphs", "az_letters", "cifar10")
     hidden: tuple[int, ...] = ()
     features: int = 32
-    step_size: float | None = 0.01
+    step_size: float | None = None
     """Of the rule; None for its own. With smaller ones features take longer, and fluctuate less."""
-    updates: int = 800
+    updates: int = 400
     batch: int = 128
     runs: int = 10
     tested: int = 2000
