@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import hebbax as hx
 from hebbax.experiments.recipes import RECIPES
 from hebbax.meta.clustering import CloneClustering
 from hebbax.rules.unsupervised.parameters import PLANES
@@ -62,7 +61,7 @@ def test_tasks_have_one_size_and_no_digits_or_clothes():
 
 
 def test_the_clustering_is_taught_one_update_at_a_time():
-    recipe = RECIPES["unsupervised/clustering"](sharpness=3.0, residual=0.25)
+    recipe = RECIPES["unsupervised/small"](sharpness=3.0, residual=0.25)
     assert recipe.method().truncation.longest == 1
     objective = recipe.objective()
     assert isinstance(objective, CloneClustering)
@@ -70,7 +69,7 @@ def test_the_clustering_is_taught_one_update_at_a_time():
 
 
 def test_the_clustering_starts_from_one_readout_and_without_biases():
-    recipe = RECIPES["unsupervised/clustering"](readout=50.0, others=0.5)
+    recipe = RECIPES["unsupervised/small"](readout=50.0, others=0.5)
     theta = recipe.start()
     weights = dict(zip(PLANES[12], np.asarray(theta.merge.w).tolist(), strict=True))
     assert weights.pop("lowrr_zero") == 50
@@ -79,16 +78,7 @@ def test_the_clustering_starts_from_one_readout_and_without_biases():
     assert theta.topd.top_units is None
 
 
-def test_meta_training_goes_on_from_the_shipped_clustering():
-    recipe = RECIPES["unsupervised/small"](step_size=0.003)
-    _, shipped = hx.zoo.load("unsupervised/clustering")
-    assert recipe.rule().step_size == 0.003
-    same = jax.tree.map(np.array_equal, recipe.start(), shipped)
-    assert all(jax.tree.leaves(same))
-
-
 @pytest.mark.data
 def test_no_pixels_drop_out_of_single_examples_where_a_clustering_is_taught():
-    for name in ("unsupervised/clustering", "unsupervised/small"):
-        for family in RECIPES[name]().task_families():
-            assert "example_mask0," in family.name
+    for family in RECIPES["unsupervised/small"]().task_families():
+        assert "example_mask0," in family.name

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from hebbax.meta.clustering import CloneClustering
     from hebbax.meta.methods import TruncatedGradient
-    from hebbax.meta.objectives import AbstractObjective, FewShotRidge
+    from hebbax.meta.objectives import FewShotRidge
     from hebbax.rules import UnsupervisedRule
     from hebbax.rules.unsupervised import Parameters
     from hebbax.tasks import AbstractFamily
@@ -40,10 +40,6 @@ class _Unsupervised(Recipe):
     """Updates in a lifetime of validation."""
     batch: int = 32
     """Examples in each update."""
-    query: int = 400
-    """Labelled examples that judge each update, in all."""
-    evaluations: int = 2
-    """Pairs of batches that they are split into."""
     truncation: int = 4
     """Updates that the meta-gradient reaches back."""
     first: int = 20
@@ -56,6 +52,10 @@ class _Unsupervised(Recipe):
     """Meta-parameters trained side by side; the best are kept."""
     step_size: float = 0.02
     """Step size λ of the rule's updates."""
+    channels: int = 8
+    """Channels of the rule's small networks; half as many of the error signal."""
+    others: float = 2.0
+    """Weight of the planes that do not lead, from which the rule starts."""
     merge_rate: float = 20.0
     """How many times the learning rate the planes' weights have."""
     learning_rate: float = 3e-3
@@ -77,6 +77,19 @@ class _Unsupervised(Recipe):
 
         return jax.random.key(self.seed, impl="unsafe_rbg")
 
+    def led_by(self, **leading: float) -> "UnsupervisedRule":
+        """Return a rule in whose fresh θ planes have these weights, the others `others`."""
+        from hebbax.rules import UnsupervisedRule
+        from hebbax.rules.unsupervised.parameters import PLANES
+
+        return UnsupervisedRule(
+            step_size=self.step_size,
+            hidden_channels=self.channels,
+            top_channels=self.channels,
+            signal_channels=max(1, self.channels // 2),
+            merge_init=tuple(leading.get(plane, self.others) for plane in PLANES[12]),
+        )
+
     def task_families(self) -> "tuple[AbstractFamily, ...]":
         """Return letters and photographs, never digits. **Raises:** see `hebbax.data.load`."""
         from hebbax.tasks import augmented, glyphs, subsets
@@ -89,25 +102,6 @@ class _Unsupervised(Recipe):
             subsets("tiny_imagenet", 3, SIZE),
         )
         return tuple(augmented(family, **self.look) for family in families)
-
-    def objective(self) -> "AbstractObjective":
-        """Judge the features after every update."""
-        return self.features()
-
-    def features(self) -> "FewShotRidge":
-        """Return the paper's meta-objective, after every update."""
-        from hebbax.meta.objectives import FewShotRidge
-
-        return FewShotRidge(
-            steps=self.unrolls,
-            batch=self.batch,
-            query=self.query,
-            evaluations=self.evaluations,
-            weight_penalty=0.0,
-            every_update=True,
-            # The rule itself keeps but little of each update.
-            remat=False,
-        )
 
     def method(self) -> "TruncatedGradient":
         """Return truncated gradients through lifetimes that grow."""
@@ -142,36 +136,17 @@ def _kinds(theta: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fresh(_Unsupervised):
-    """What recipes share that begin with small networks drawn at random."""
-
-    channels: int = 8
-    """Channels of the rule's small networks; half as many of the error signal."""
-    others: float = 2.0
-    """Weight of the planes that do not lead, from which the rule starts."""
-
-    def led_by(self, **leading: float) -> "UnsupervisedRule":
-        """Return a rule in whose fresh θ planes have these weights, the others `others`."""
-        from hebbax.rules import UnsupervisedRule
-        from hebbax.rules.unsupervised.parameters import PLANES
-
-        return UnsupervisedRule(
-            step_size=self.step_size,
-            hidden_channels=self.channels,
-            top_channels=self.channels,
-            signal_channels=max(1, self.channels // 2),
-            merge_init=tuple(leading.get(plane, self.others) for plane in PLANES[12]),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class UnsupervisedHebbian(_Fresh):
+class UnsupervisedHebbian(_Unsupervised):
     """Meta-train an unsupervised update rule that starts as Hebbian learning."""
 
     name: ClassVar[str] = "unsupervised/hebbian"
     title: ClassVar[str] = "Unsupervised update rule, meta-trained from Hebbian learning"
     look: ClassVar[dict[str, Any]] = LOOK
 
+    query: int = 400
+    """Labelled examples that judge each update, in all."""
+    evaluations: int = 2
+    """Pairs of batches that they are split into."""
     hebbian: float = 300.0
     """Weight of the Hebbian plane, from which the rule starts."""
     decorrelation: float = 150.0
@@ -181,20 +156,33 @@ class UnsupervisedHebbian(_Fresh):
         """Return a rule that starts as Hebbian learning with decorrelation."""
         return self.led_by(hebb=self.hebbian, decorr_x=self.decorrelation)
 
+    def objective(self) -> "FewShotRidge":
+        """Return the paper's meta-objective, after every update."""
+        from hebbax.meta.objectives import FewShotRidge
+
+        return FewShotRidge(
+            steps=self.unrolls,
+            batch=self.batch,
+            query=self.query,
+            evaluations=self.evaluations,
+            weight_penalty=0.0,
+            every_update=True,
+            # The rule itself keeps but little of each update.
+            remat=False,
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class UnsupervisedClustering(_Fresh):
+class UnsupervisedSmall(_Unsupervised):
     """Teach the unsupervised update rule an online clustering, one update at a time."""
 
-    name: ClassVar[str] = "unsupervised/clustering"
+    name: ClassVar[str] = "unsupervised/small"
     title: ClassVar[str] = "Unsupervised update rule, taught an online clustering"
     look: ClassVar[dict[str, Any]] = CLEAN_LOOK
 
     hidden: tuple[int, ...] = (64,)
     batch: int = 64
     query: int = 1
-    """Not used."""
-    evaluations: int = 1
     """Not used."""
     truncation: int = 1
     first: int = 300
@@ -208,6 +196,7 @@ class UnsupervisedClustering(_Fresh):
     residual: float = 0.4
     """Share of a unit's activity that is taken from its membership; below 1."""
     steps: int = 1500
+    log_every: int = 50
 
     def rule(self) -> "UnsupervisedRule":
         """Return a rule for any number of features that starts as a low-rank readout."""
@@ -233,39 +222,3 @@ class UnsupervisedClustering(_Fresh):
             sharpness=self.sharpness,
             residual=self.residual,
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class UnsupervisedSmall(_Unsupervised):
-    """Meta-train the rule `unsupervised/clustering` for the features that it makes."""
-
-    name: ClassVar[str] = "unsupervised/small"
-    title: ClassVar[str] = "Unsupervised update rule, meta-trained on letters and small photographs"
-    look: ClassVar[dict[str, Any]] = CLEAN_LOOK
-
-    unrolls: int = 100
-    batch: int = 64
-    tasks: int = 2
-    first: int = 120
-    final: int = 300
-    step_size: float = 0.01
-    learning_rate: float = 2e-4
-    steps: int = 300
-    validation: int = 4
-    log_every: int = 10
-    checkpoint_every: int = 50
-
-    def rule(self) -> "UnsupervisedRule":
-        """Return the shipped rule's options with this recipe's step size."""
-        from hebbax import zoo
-        from hebbax.rules import UnsupervisedRule
-
-        rule = zoo.load(UnsupervisedClustering.name)[0]
-        assert isinstance(rule, UnsupervisedRule)
-        return dataclasses.replace(rule, step_size=self.step_size)
-
-    def start(self) -> "Parameters":
-        """Return the shipped θ that was taught a clustering."""
-        from hebbax import zoo
-
-        return zoo.load(UnsupervisedClustering.name)[1]
