@@ -21,9 +21,13 @@ class FoundRule(NamedTuple):
 
     @property
     def trained_updates(self) -> int | None:
-        """The longest lifetime of meta-training, in updates; None where no card says it."""
+        """The longest lifetime of meta-training, in updates; None where no card says it.
+
+        Where lifetimes are cut into truncations, how long they are on average in the end.
+        """
         options = self.card.get("options")
-        unrolls = options.get("unrolls") if isinstance(options, dict) else None
+        options = options if isinstance(options, dict) else {}
+        unrolls = options.get("final", options.get("unrolls"))
         if isinstance(unrolls, (list, tuple)):
             unrolls = max(unrolls, default=None)
         return unrolls if isinstance(unrolls, int) else None

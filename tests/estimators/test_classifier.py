@@ -143,6 +143,7 @@ def test_bad_rules(wine, unsupervised, unchecked, tmp_path):
         ({"options": {"unrolls": 20}}, 20),
         ({"options": {"unrolls": [5, 50]}}, 50),
         ({"options": {"unrolls": "many"}}, None),
+        ({"options": {"unrolls": 50, "final": 300}}, 300),
         ({"options": 3}, None),
     ],
 )
