@@ -114,7 +114,7 @@ class Activations(Experiment):
         left.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
         order = sorted(gains, key=lambda activation: -gains[activation]["gain"])
         draw_gains(right, {a: gains[a] for a in order}, f"after {self.points[-1]:,} updates")
-        right.legend(frameon=False, fontsize=8, loc="lower left")
+        right.legend(frameon=False, fontsize=8, loc="best")
         sizes = "-".join(map(str, (self.size**2, *self.hidden, 32)))
         figure.suptitle(
             f"Activation functions never seen in meta-training (dashed: the one that was); "
