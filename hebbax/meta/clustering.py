@@ -5,7 +5,8 @@ its pre-activations z, standardised over the batch, the share of example b that 
 
     r_bk = exp(s z_bk) / Σ_l exp(s z_bl)
 
-as in soft competitive learning, s being the sharpness, and the weights into the unit step along
+as in soft competitive learning (Nowlan, NIPS 1989), s being the sharpness, and the weights into the
+unit step along
 
     c_jk = mean_b x_bj (r̂_bk − α z_bk),
 
