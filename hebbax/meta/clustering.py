@@ -46,11 +46,8 @@ def clustering(
     z = standardized(x @ w)
     share = standardized(jax.nn.softmax(sharpness * z, axis=1))
     centred = x - jnp.mean(x, axis=0, keepdims=True)
-    return columns(_fine(centred.T @ (share - residual * z) / len(x)))
-
-
-def _fine(c: Matrix) -> Matrix:
-    """Scale columns up, so that their normalisation's epsilon is nothing to them."""
+    c = centred.T @ (share - residual * z) / len(x)
+    # With less of an epsilon than other normalisations have: c of dim images is tiny.
     return c * jax.lax.rsqrt(jnp.mean(c**2, axis=0, keepdims=True) + _EPSILON)
 
 
