@@ -1,24 +1,27 @@
 """Cloning of an online clustering, from which meta-training of the unsupervised rule can start.
 
 Every unit of a layer stands for a cluster. With the layer's inputs x, centred over the batch, and
-its pre-activations z, standardised over the batch, the share of example b that is unit k's is
+its activities y, standardised over the batch, the share of example b that is unit k's is
 
-    r_bk = exp(s z_bk) / Σ_l exp(s z_bl)
+    r_bk = exp(s y_bk) / Σ_l exp(s y_bl)
 
-as in soft competitive learning (Nowlan, NIPS 1989), s being the sharpness, and the weights into the
-unit step along
+as in soft competitive learning (Nowlan, NIPS 1989), s being the sharpness. A unit is wrong about
+example b by q_bk = r̂_bk − α y_bk, where r̂ is r, standardised likewise: with α = 0 weights go to
+the centres of clusters, and with more of it what all inputs have in common counts less than what
+tells clusters apart, as by the delta rule. The weights w_k into the unit step along
 
-    c_jk = mean_b x_bj (r̂_bk − α z_bk),
+    c_jk = mean_b (x_bj − κ Σ_l w_jl y_bl) q_bk,
 
-where r̂ is r, standardised likewise. With α = 0 weights go to the centres of clusters. The second
-term is that of the delta rule: where c is along the weights, they solve a regression on the unit's
-own r, with a penalty that grows as α falls. What inputs have in common counts less then than what
-tells clusters apart.
+that is only towards what the layer's activities do not tell of its inputs already, as in nonlinear
+PCA (Karhunen and Joutsensalo, Neural Networks 1994). κ is the number with which c has nothing
+along what is taken away. Derivatives of the activation function are nowhere.
 
-In the rule, competition can come about through `TopD`, where units are mixed, and the outer product
-of x with anything through the low-rank readouts of hidden states.
+In the rule, competition can come about through `TopD`, where units are mixed, the outer product of
+x with anything through the low-rank readouts of hidden states, and what is taken away through the
+planes that multiply weights with products of the units above them.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -27,9 +30,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax._errors import check_choice
 from hebbax.meta.objectives import AbstractObjective, Value
 from hebbax.rules.unsupervised.network import Network
 from hebbax.rules.unsupervised.planes import PULL, columns, standardized
+from hebbax.rules.unsupervised.rule import ACTIVATIONS
 
 Matrix = Float[Array, "lower upper"]
 
@@ -37,16 +42,22 @@ _EPSILON = 1e-12
 
 
 def clustering(
-    x: Float[Array, "batch lower"], w: Matrix, sharpness: float, residual: float
+    x: Float[Array, "batch lower"],
+    w: Matrix,
+    y: Float[Array, "batch upper"],
+    sharpness: float,
+    residual: float,
 ) -> Matrix:
     """Return c of the module's description, each column brought to RMS one.
 
-    **Arguments:** the inputs `x` and the weights `w` of a layer; `sharpness`, s; `residual`, α.
+    **Arguments:** the inputs `x`, the weights `w` and the activities `y` of a layer; `sharpness`,
+    s; `residual`, α.
     """
-    z = standardized(x @ w)
-    share = standardized(jax.nn.softmax(sharpness * z, axis=1))
-    centred = x - jnp.mean(x, axis=0, keepdims=True)
-    c = centred.T @ (share - residual * z) / len(x)
+    y = standardized(y)
+    q = standardized(jax.nn.softmax(sharpness * y, axis=1)) - residual * y
+    towards = (x - jnp.mean(x, axis=0, keepdims=True)).T @ q
+    told = columns(w) @ (y.T @ q)
+    c = towards - told * (jnp.sum(towards * told) / (jnp.sum(told**2) + _EPSILON))
     # With less of an epsilon than other normalisations have: c of dim images is tiny.
     return c * jax.lax.rsqrt(jnp.mean(c**2, axis=0, keepdims=True) + _EPSILON)
 
@@ -64,6 +75,8 @@ class CloneClustering(AbstractObjective):
     - `units`: of the networks' last layer.
     - `sharpness`, `residual`: s and α of the clustering.
     - `size`: RMS of the learned part of the change of a unit's weights, in (0, 1).
+    - `activations`: activation functions that a network's neurons have in turn, another at each
+      update, so that the rule learns to do with any of them; () for the rule's own.
 
     **Raises:** `ValueError` for values out of range.
     """
@@ -73,6 +86,7 @@ class CloneClustering(AbstractObjective):
     sharpness: float = eqx.field(static=True, default=5.0)
     residual: float = eqx.field(static=True, default=0.4)
     size: float = eqx.field(static=True, default=0.6)
+    activations: tuple[str, ...] = eqx.field(static=True, default=())
 
     def __check_init__(self) -> None:
         """Refuse settings out of range."""
@@ -84,6 +98,8 @@ class CloneClustering(AbstractObjective):
             raise ValueError(f"residual must be in [0, 1); got {self.residual}.")
         if not 0 < self.size < 1:
             raise ValueError(f"size must be in (0, 1); got {self.size}.")
+        for activation in self.activations:
+            check_choice("activations", activation, ACTIVATIONS)
 
     @property
     def supervised(self) -> bool:
@@ -102,24 +118,41 @@ class CloneClustering(AbstractObjective):
         if taken is not None:
             raise ValueError("CloneClustering needs truncations that are all of one length.")
 
-        def update(net: Network, x: Float[Array, "batch in"]) -> tuple[Network, Any]:
-            net = jax.lax.stop_gradient(net)
-            after = rule.update(theta, net, x, None)[0]
-            return after, self._compare(rule, net, after, x)
+        def update(net: Network, at: tuple[Any, Float[Array, "batch in"]]) -> tuple[Network, Any]:
+            index, x = at
+            net, own = jax.lax.stop_gradient(net), self._in_turn(rule, index)
+            after = own.update(theta, net, x, None)[0]
+            return after, self._compare(own, net, after, x)
 
-        net, (losses, cosines) = jax.lax.scan(update, net, episode.x)
+        indices = first + jnp.arange(len(episode.x))
+        net, (losses, cosines) = jax.lax.scan(update, net, (indices, episode.x))
         return net, (jnp.mean(losses), {"cosine": jnp.mean(cosines)})
+
+    def _in_turn(self, rule: Any, index: Any) -> Any:
+        """Return the rule with the neurons that update number `index` is made with."""
+        if not self.activations:
+            return rule
+        functions = [
+            dataclasses.replace(rule, activation=name).activation_function
+            for name in self.activations
+        ]
+
+        def activation(z: Array) -> Array:
+            return jax.lax.switch(index % len(functions), functions, z)
+
+        return dataclasses.replace(rule, activation=activation)
 
     def _compare(
         self, rule: Any, net: Network, after: Network, x: Float[Array, "batch in"]
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Return loss and mean cosine over all layers."""
         losses, cosines = [], []
-        for seen, old, new in zip(rule.forward(net, x), net.layers, after.layers, strict=False):
+        active = [of_layer.x for of_layer in rule.forward(net, x)]
+        for below, own, old, new in zip(active, active[1:], net.layers, after.layers, strict=False):
             w = columns(old.weight)
             kept = (1 - rule.step_size) * old.weight
             learned = (kept - new.weight) / rule.step_size + PULL * w
-            c = -self.size * clustering(seen.x, old.weight, self.sharpness, self.residual)
+            c = -self.size * clustering(below, old.weight, own, self.sharpness, self.residual)
             losses.append(jnp.mean((learned - c) ** 2) / self.size**2)
             cosines.append(jnp.mean(columns(learned) * columns(c)))
         return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(cosines))

@@ -1,5 +1,7 @@
 """Cloning of an online clustering: what the target is, and that a rule can be taught it."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import pytest
 import hebbax as hx
 from hebbax.meta.clustering import CloneClustering, clustering
 from hebbax.meta.methods import TruncatedGradient
-from hebbax.rules.unsupervised.planes import PULL, columns
+from hebbax.rules.unsupervised.planes import PULL, columns, standardized
 from hebbax.tasks import Episode
 
 SIZES = (6, 4)
@@ -25,22 +27,27 @@ def rms(a):
 
 def test_the_target_is_the_formula_in_numpy():
     x, w = np.asarray(drawn(0, 20, 6)), np.asarray(drawn(1, 6, 4))
-    a = x @ w
-    z = (a - a.mean(0)) / a.std(0)
-    r = np.exp(3 * z) / np.exp(3 * z).sum(axis=1, keepdims=True)
-    r = (r - r.mean(0)) / r.std(0)
-    c = (x - x.mean(0)).T @ (r - 0.4 * z) / 20
-    found = clustering(jnp.asarray(x), jnp.asarray(w), 3.0, 0.4)
+    y = np.maximum(x @ w, 0)
+    y_hat = (y - y.mean(0)) / y.std(0)
+    r = np.exp(3 * y_hat) / np.exp(3 * y_hat).sum(axis=1, keepdims=True)
+    q = (r - r.mean(0)) / r.std(0) - 0.4 * y_hat
+    centred, told = x - x.mean(0), y_hat @ (w / rms(w)).T
+    # The least squares fit of one product by the other has the κ of the module's description.
+    (kappa,), *_ = np.linalg.lstsq((told.T @ q).reshape(-1, 1), (centred.T @ q).ravel())
+    c = (centred - kappa * told).T @ q
+    found = clustering(jnp.asarray(x), jnp.asarray(w), jnp.asarray(y), 3.0, 0.4)
     np.testing.assert_allclose(found, c / rms(c), rtol=2e-3, atol=2e-3)
 
 
 def test_columns_of_the_target_have_one_size_however_small_the_inputs_are():
     x, w = drawn(0, 20, 6), drawn(1, 6, 4)
     for scale in (1.0, 1e-2):
-        np.testing.assert_allclose(rms(clustering(scale * x, w, 5.0, 0.4)), 1.0, rtol=1e-3)
+        c = clustering(scale * x, w, jax.nn.relu(x @ w), 5.0, 0.4)
+        np.testing.assert_allclose(rms(c), 1.0, rtol=1e-3)
 
 
-def test_following_the_target_finds_clusters():
+@pytest.mark.parametrize("function", [jax.nn.relu, jnp.tanh])
+def test_following_the_target_finds_clusters(function):
     """Each of as many units as there are blobs ends by being the most active for one of them."""
     random = np.random.default_rng(0)
     centres = 3 * random.normal(size=(4, 6))
@@ -48,15 +55,18 @@ def test_following_the_target_finds_clusters():
     x = jnp.asarray(centres[labels] + 0.3 * random.normal(size=(400, 6)), jnp.float32)
     w = drawn(2, 6, 4)
 
+    def active(w):
+        return standardized(x @ columns(w))
+
     def pure(w):
-        owner = np.asarray(jnp.argmax((x - x.mean(0, keepdims=True)) @ columns(w), axis=1))
+        owner = np.asarray(jnp.argmax(active(w), axis=1))
         counts = np.zeros((4, 4))
         np.add.at(counts, (owner, labels), 1)
         return counts.max(axis=0).sum() / len(x), len(np.unique(owner))
 
     before, _ = pure(w)
     for _ in range(200):
-        w = columns(w) + 0.1 * clustering(x, w, 5.0, 0.2)
+        w = columns(w) + 0.1 * clustering(x, w, function(active(w)), 5.0, 0.2)
     after, owners = pure(w)
     assert after > max(before, 0.95)
     assert owners == 4
@@ -70,7 +80,7 @@ class Follower(hx.UnsupervisedRule):
     def update(self, theta, net, x, y):
         objective = CloneClustering()
         layer, features = net.layers[0], self.forward(net, x)[-1].x
-        c = clustering(x, layer.weight, objective.sharpness, objective.residual)
+        c = clustering(x, layer.weight, features, objective.sharpness, objective.residual)
         change = -self.of * objective.size * c - PULL * columns(layer.weight)
         weight = (1 - self.step_size) * layer.weight - self.step_size * change
         return eqx.tree_at(lambda n: n.layers[0].weight, net, weight), features
@@ -117,6 +127,25 @@ def test_no_gradient_passes_from_one_update_to_the_next(key):
         np.testing.assert_allclose((a + b) / 2, c, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_activations_take_turns(key, first):
+    """Judging from update number `first` on is judging rules of these neurons one by one."""
+    rule = small_rule()
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, SIZES)
+    whole, turns = episode(3), ("relu", "tanh")
+    expected, alone = [], net
+    for index in range(3):
+        own = dataclasses.replace(rule, activation=turns[(first + index) % 2])
+        part = eqx.tree_at(lambda e: e.x, whole, whole.x[index : index + 1])
+        alone, (loss, _) = CloneClustering().unroll_and_judge(own, theta, alone, part)
+        expected.append(loss)
+    mixed = CloneClustering(activations=turns)
+    after, (loss, _) = mixed.unroll_and_judge(rule, theta, net, whole, first=first)
+    assert loss == pytest.approx(np.mean(expected), rel=1e-4)
+    np.testing.assert_allclose(after.layers[0].weight, alone.layers[0].weight, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_meta_training_teaches_it(tmp_path):
     import optax
@@ -143,6 +172,7 @@ def test_meta_training_teaches_it(tmp_path):
         ({"sharpness": 0.0}, "sharpness must be positive and finite; got 0.0"),
         ({"residual": 1.0}, r"residual must be in \[0, 1\); got 1.0"),
         ({"size": 1.0}, r"size must be in \(0, 1\); got 1.0"),
+        ({"activations": ("relu", "thanh")}, "activations must be one of .*; got 'thanh'.*'tanh'"),
         ({"steps": 0}, "steps must be at least 1; got 0"),
     ],
 )

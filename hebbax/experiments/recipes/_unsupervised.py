@@ -191,11 +191,13 @@ class UnsupervisedSmall(_Unsupervised):
     step_size: float = 0.01
     readout: float = 100.0
     """Weight of the plane `lowrr_zero`, from which the rule starts."""
-    sharpness: float = 8.0
+    activations: tuple[str, ...] = ("relu",)
+    """Activation functions of the networks, another at each update."""
+    sharpness: float = 5.0
     """How sharply examples belong to one cluster."""
-    residual: float = 0.4
+    residual: float = 0.5
     """Share of a unit's activity that is taken from its membership; below 1."""
-    steps: int = 1500
+    steps: int = 2500
     log_every: int = 50
 
     def rule(self) -> "UnsupervisedRule":
@@ -221,4 +223,5 @@ class UnsupervisedSmall(_Unsupervised):
             query=self.query,
             sharpness=self.sharpness,
             residual=self.residual,
+            activations=self.activations,
         )

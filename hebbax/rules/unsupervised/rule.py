@@ -246,21 +246,22 @@ class UnsupervisedRule(AbstractRule):
     def measure(self, net: Network, x: Float[Array, "batch in"]) -> tuple[Moments, ...]:
         """Return the moments of every layer but the input over a batch, for `predict_alone`."""
         self._check_batch(net, x)
-        return measure(net, x, self._function)
+        return measure(net, x, self.activation_function)
 
     def predict_alone(
         self, net: Network, x: Float[Array, "batch in"], moments: tuple[Moments, ...]
     ) -> Float[Array, "batch features"]:
         """Return features normalised by `moments` of another batch: each row stands alone."""
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
-        return run_forward(net, x, self._function, moments)[-1].x
+        return run_forward(net, x, self.activation_function, moments)[-1].x
 
     def forward(self, net: Network, x: Float[Array, "batch in"]) -> list[Activity]:
         """Return the activity of every layer, `[batch, units]`, the input first."""
-        return run_forward(net, x, self._function)
+        return run_forward(net, x, self.activation_function)
 
     @property
-    def _function(self) -> Callable[[Array], Array]:
+    def activation_function(self) -> Callable[[Array], Array]:
+        """The function that `activation` names."""
         if callable(self.activation):
             return self.activation
         return step_function if self.activation == "step" else activations.plain(self.activation)
