@@ -111,7 +111,7 @@ class Activations(Experiment):
             special = {"linestyle": "--"} if activation == "relu" else {}
             draw_curve(left, self.points, curves, activation, colour, **special)
         dress(left, self.points, self.batch)
-        left.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
+        left.legend(frameon=False, fontsize=8, ncols=2, loc="best")
         order = sorted(gains, key=lambda activation: -gains[activation]["gain"])
         draw_gains(right, {a: gains[a] for a in order}, f"after {self.points[-1]:,} updates")
         right.legend(frameon=False, fontsize=8, loc="best")
