@@ -16,6 +16,11 @@ that is only towards what the layer's activities do not tell of its inputs alrea
 PCA (Karhunen and Joutsensalo, Neural Networks 1994). κ is the number with which c has nothing
 along what is taken away. Derivatives of the activation function are nowhere.
 
+In the *individual* form each unit has its own κ_k, with which c_k has nothing along what is taken
+away, and instead of α its own α v_k. v_k, the mean over the batch of y_bk |y_bk|, says how far the
+unit leans to its active side: up to 1 for rectified units that are seldom active, 0 for symmetric
+ones, whose features α spoils.
+
 In the rule, competition can come about through `TopD`, where units are mixed, the outer product of
 x with anything through the low-rank readouts of hidden states, and what is taken away through the
 planes that multiply weights with products of the units above them.
@@ -47,17 +52,22 @@ def clustering(
     y: Float[Array, "batch upper"],
     sharpness: float,
     residual: float,
+    individual: bool = False,
 ) -> Matrix:
     """Return c of the module's description, each column brought to RMS one.
 
     **Arguments:** the inputs `x`, the weights `w` and the activities `y` of a layer; `sharpness`,
-    s; `residual`, α.
+    s; `residual`, α; whether the form is the `individual` one.
     """
     y = standardized(y)
-    q = standardized(jax.nn.softmax(sharpness * y, axis=1)) - residual * y
+    of, leaning = None, jnp.ones((1, 1), y.dtype)
+    if individual:
+        of, leaning = 0, jnp.mean(y * jnp.abs(y), axis=0, keepdims=True)
+    q = standardized(jax.nn.softmax(sharpness * y, axis=1)) - residual * leaning * y
     towards = (x - jnp.mean(x, axis=0, keepdims=True)).T @ q
     told = columns(w) @ (y.T @ q)
-    c = towards - told * (jnp.sum(towards * told) / (jnp.sum(told**2) + _EPSILON))
+    along = jnp.sum(towards * told, of, keepdims=True)
+    c = towards - told * (along / (jnp.sum(told**2, of, keepdims=True) + _EPSILON))
     # With less of an epsilon than other normalisations have: c of dim images is tiny.
     return c * jax.lax.rsqrt(jnp.mean(c**2, axis=0, keepdims=True) + _EPSILON)
 
@@ -74,9 +84,12 @@ class CloneClustering(AbstractObjective):
 
     - `units`: of the networks' last layer.
     - `sharpness`, `residual`: s and α of the clustering.
+    - `individual`: whether α and κ are each unit's own.
     - `size`: RMS of the learned part of the change of a unit's weights, in (0, 1).
     - `activations`: activation functions that a network's neurons have in turn, another at each
       update, so that the rule learns to do with any of them; () for the rule's own.
+    - `slopes`: what these functions' arguments are multiplied by, in turn, positive: the next one
+      each time all `activations` have been. A steep sigmoid is nearly a step.
 
     **Raises:** `ValueError` for values out of range.
     """
@@ -85,8 +98,10 @@ class CloneClustering(AbstractObjective):
     units: int = eqx.field(static=True, default=32)
     sharpness: float = eqx.field(static=True, default=5.0)
     residual: float = eqx.field(static=True, default=0.4)
+    individual: bool = eqx.field(static=True, default=False)
     size: float = eqx.field(static=True, default=0.6)
     activations: tuple[str, ...] = eqx.field(static=True, default=())
+    slopes: tuple[float, ...] = eqx.field(static=True, default=(1.0,))
 
     def __check_init__(self) -> None:
         """Refuse settings out of range."""
@@ -100,6 +115,8 @@ class CloneClustering(AbstractObjective):
             raise ValueError(f"size must be in (0, 1); got {self.size}.")
         for activation in self.activations:
             check_choice("activations", activation, ACTIVATIONS)
+        if not self.slopes or not all(0 < slope < math.inf for slope in self.slopes):
+            raise ValueError(f"slopes must be positive numbers, one at least; got {self.slopes}.")
 
     @property
     def supervised(self) -> bool:
@@ -130,15 +147,17 @@ class CloneClustering(AbstractObjective):
 
     def _in_turn(self, rule: Any, index: Any) -> Any:
         """Return the rule with the neurons that update number `index` is made with."""
-        if not self.activations:
-            return rule
+        names = self.activations or (rule.activation,)
+        if len(names) == 1 and self.slopes == (1.0,):
+            return dataclasses.replace(rule, activation=names[0])
         functions = [
-            dataclasses.replace(rule, activation=name).activation_function
-            for name in self.activations
+            dataclasses.replace(rule, activation=name).activation_function for name in names
         ]
+        slopes = jnp.asarray(self.slopes)
 
         def activation(z: Array) -> Array:
-            return jax.lax.switch(index % len(functions), functions, z)
+            slope = slopes[index // len(functions) % len(slopes)]
+            return jax.lax.switch(index % len(functions), functions, slope * z)
 
         return dataclasses.replace(rule, activation=activation)
 
@@ -152,7 +171,9 @@ class CloneClustering(AbstractObjective):
             w = columns(old.weight)
             kept = (1 - rule.step_size) * old.weight
             learned = (kept - new.weight) / rule.step_size + PULL * w
-            c = -self.size * clustering(below, old.weight, own, self.sharpness, self.residual)
+            c = -self.size * clustering(
+                below, old.weight, own, self.sharpness, self.residual, self.individual
+            )
             losses.append(jnp.mean((learned - c) ** 2) / self.size**2)
             cosines.append(jnp.mean(columns(learned) * columns(c)))
         return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(cosines))

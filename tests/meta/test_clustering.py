@@ -25,18 +25,29 @@ def rms(a):
     return np.sqrt(np.mean(np.square(a), axis=0))
 
 
-def test_the_target_is_the_formula_in_numpy():
+def formula(individual):
+    """Return the target in NumPy, and what it was made of."""
     x, w = np.asarray(drawn(0, 20, 6)), np.asarray(drawn(1, 6, 4))
     y = np.maximum(x @ w, 0)
     y_hat = (y - y.mean(0)) / y.std(0)
     r = np.exp(3 * y_hat) / np.exp(3 * y_hat).sum(axis=1, keepdims=True)
-    q = (r - r.mean(0)) / r.std(0) - 0.4 * y_hat
+    v = (y_hat * np.abs(y_hat)).mean(0) if individual else 1
+    q = (r - r.mean(0)) / r.std(0) - 0.4 * v * y_hat
     centred, told = x - x.mean(0), y_hat @ (w / rms(w)).T
-    # The least squares fit of one product by the other has the κ of the module's description.
-    (kappa,), *_ = np.linalg.lstsq((told.T @ q).reshape(-1, 1), (centred.T @ q).ravel())
-    c = (centred - kappa * told).T @ q
-    found = clustering(jnp.asarray(x), jnp.asarray(w), jnp.asarray(y), 3.0, 0.4)
-    np.testing.assert_allclose(found, c / rms(c), rtol=2e-3, atol=2e-3)
+    c = np.zeros((6, 4))
+    for units in [[0], [1], [2], [3]] if individual else [[0, 1, 2, 3]]:
+        # The least squares fit of one by the other has the κ of the module's description.
+        taken, given = told.T @ q[:, units], centred.T @ q[:, units]
+        (kappa,), *_ = np.linalg.lstsq(taken.reshape(-1, 1), given.ravel())
+        c[:, units] = given - kappa * taken
+    return c / rms(c), jnp.asarray(x), jnp.asarray(w), jnp.asarray(y)
+
+
+@pytest.mark.parametrize("individual", [False, True])
+def test_the_target_is_the_formula_in_numpy(individual):
+    c, x, w, y = formula(individual)
+    found = clustering(x, w, y, 3.0, 0.4, individual)
+    np.testing.assert_allclose(found, c, rtol=2e-3, atol=2e-3)
 
 
 def test_columns_of_the_target_have_one_size_however_small_the_inputs_are():
@@ -46,30 +57,51 @@ def test_columns_of_the_target_have_one_size_however_small_the_inputs_are():
         np.testing.assert_allclose(rms(c), 1.0, rtol=1e-3)
 
 
-@pytest.mark.parametrize("function", [jax.nn.relu, jnp.tanh])
-def test_following_the_target_finds_clusters(function):
-    """Each of as many units as there are blobs ends by being the most active for one of them."""
+def blobs(count, dimensions):
+    """Examples of as many blobs, their labels, and the blobs' centres."""
     random = np.random.default_rng(0)
-    centres = 3 * random.normal(size=(4, 6))
-    labels = random.integers(0, 4, 400)
-    x = jnp.asarray(centres[labels] + 0.3 * random.normal(size=(400, 6)), jnp.float32)
-    w = drawn(2, 6, 4)
+    centres = random.normal(size=(count, dimensions))
+    labels = random.integers(0, count, 400)
+    x = centres[labels] + random.normal(size=(400, dimensions))
+    return jnp.asarray(x, jnp.float32), labels, centres
 
-    def active(w):
-        return standardized(x @ columns(w))
+
+def followed(x, w, function, residual, individual, steps=200):
+    for _ in range(steps):
+        y = function(standardized(x @ columns(w)))
+        w = columns(w) + 0.1 * clustering(x, w, y, 5.0, residual, individual)
+    return w
+
+
+@pytest.mark.parametrize(("residual", "individual"), [(0.5, False), (0.9, True)])
+def test_with_rectified_units_following_the_target_finds_clusters(residual, individual):
+    """Each of as many units as there are blobs ends by being the most active for one of them."""
+    x, labels, _ = blobs(8, 30)
+    w = drawn(2, 30, 8)
 
     def pure(w):
-        owner = np.asarray(jnp.argmax(active(w), axis=1))
-        counts = np.zeros((4, 4))
+        owner = np.asarray(jnp.argmax(standardized(x @ columns(w)), axis=1))
+        counts = np.zeros((8, 8))
         np.add.at(counts, (owner, labels), 1)
-        return counts.max(axis=0).sum() / len(x), len(np.unique(owner))
+        return counts.max(axis=0).sum() / len(x), np.unique(np.argmax(counts, axis=0)).size
 
-    before, _ = pure(w)
-    for _ in range(200):
-        w = columns(w) + 0.1 * clustering(x, w, function(active(w)), 5.0, 0.2)
-    after, owners = pure(w)
-    assert after > max(before, 0.95)
-    assert owners == 4
+    assert pure(w)[0] < 0.6
+    share, owners = pure(followed(x, w, jax.nn.relu, residual, individual))
+    assert share > 0.95
+    assert owners == 8
+
+
+def test_with_symmetric_units_following_the_target_finds_the_space_of_the_clusters():
+    x, _, centres = blobs(8, 30)
+    between = centres - centres.mean(axis=0)
+
+    def spanned(w):
+        basis, _ = np.linalg.qr(np.asarray(w))
+        return np.sum((between @ basis) ** 2) / np.sum(between**2)
+
+    w = drawn(2, 30, 8)
+    assert spanned(w) < 0.4
+    assert spanned(followed(x, w, jnp.tanh, 0.9, individual=True)) > 0.85
 
 
 class Follower(hx.UnsupervisedRule):
@@ -127,20 +159,35 @@ def test_no_gradient_passes_from_one_update_to_the_next(key):
         np.testing.assert_allclose((a + b) / 2, c, rtol=1e-3, atol=1e-6)
 
 
+def steep_sigmoid(z):
+    return jax.nn.sigmoid(5 * z)
+
+
 @pytest.mark.parametrize("first", [0, 1])
-def test_activations_take_turns(key, first):
+@pytest.mark.parametrize(
+    ("options", "turns"),
+    [
+        ({"activations": ("relu", "tanh")}, ("relu", "tanh", "relu", "tanh")),
+        ({"activations": ("sigmoid",), "slopes": (1.0, 5.0)}, ("sigmoid", steep_sigmoid) * 2),
+        (
+            {"activations": ("tanh", "sigmoid"), "slopes": (1.0, 5.0)},
+            ("tanh", "sigmoid", lambda z: jnp.tanh(5 * z), steep_sigmoid),
+        ),
+    ],
+)
+def test_activations_and_slopes_take_turns(key, first, options, turns):
     """Judging from update number `first` on is judging rules of these neurons one by one."""
     rule = small_rule()
     theta = rule.init(key)
     net = rule.init_network(theta, key, SIZES)
-    whole, turns = episode(3), ("relu", "tanh")
+    whole = episode(3)
     expected, alone = [], net
     for index in range(3):
-        own = dataclasses.replace(rule, activation=turns[(first + index) % 2])
+        own = dataclasses.replace(rule, activation=turns[first + index])
         part = eqx.tree_at(lambda e: e.x, whole, whole.x[index : index + 1])
         alone, (loss, _) = CloneClustering().unroll_and_judge(own, theta, alone, part)
         expected.append(loss)
-    mixed = CloneClustering(activations=turns)
+    mixed = CloneClustering(**options)
     after, (loss, _) = mixed.unroll_and_judge(rule, theta, net, whole, first=first)
     assert loss == pytest.approx(np.mean(expected), rel=1e-4)
     np.testing.assert_allclose(after.layers[0].weight, alone.layers[0].weight, rtol=1e-3, atol=1e-6)
@@ -173,6 +220,11 @@ def test_meta_training_teaches_it(tmp_path):
         ({"residual": 1.0}, r"residual must be in \[0, 1\); got 1.0"),
         ({"size": 1.0}, r"size must be in \(0, 1\); got 1.0"),
         ({"activations": ("relu", "thanh")}, "activations must be one of .*; got 'thanh'.*'tanh'"),
+        ({"slopes": ()}, r"slopes must be positive numbers, one at least; got \(\)"),
+        (
+            {"slopes": (1.0, 0.0)},
+            r"slopes must be positive numbers, one at least; got \(1.0, 0.0\)",
+        ),
         ({"steps": 0}, "steps must be at least 1; got 0"),
     ],
 )

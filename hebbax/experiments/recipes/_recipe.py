@@ -78,7 +78,7 @@ class Recipe(abc.ABC):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             low = self.least.get(field.name, 1)
-            if isinstance(value, int) and value < low:
+            if type(value) is int and value < low:
                 raise ValueError(f"{field.name} must be at least {low}; got {value}.")
             if isinstance(value, float) and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{field.name} must be positive and finite; got {value}.")

@@ -193,10 +193,14 @@ class UnsupervisedSmall(_Unsupervised):
     """Weight of the plane `lowrr_zero`, from which the rule starts."""
     activations: tuple[str, ...] = ("relu",)
     """Activation functions of the networks, another at each update."""
+    slopes: tuple[float, ...] = (1.0,)
+    """Factors of their arguments, in turn."""
     sharpness: float = 5.0
     """How sharply examples belong to one cluster."""
     residual: float = 0.5
     """Share of a unit's activity that is taken from its membership; below 1."""
+    individual: bool = False
+    """Whether this share, and that of what is told already, are each unit's own."""
     steps: int = 2500
     log_every: int = 50
 
@@ -223,5 +227,23 @@ class UnsupervisedSmall(_Unsupervised):
             query=self.query,
             sharpness=self.sharpness,
             residual=self.residual,
+            individual=self.individual,
             activations=self.activations,
+            slopes=self.slopes,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsupervisedGeneral(UnsupervisedSmall):
+    """Teach the unsupervised update rule the same, with several kinds of neurons."""
+
+    name: ClassVar[str] = "unsupervised/general"
+    title: ClassVar[str] = "Unsupervised update rule, taught with several kinds of neurons"
+
+    channels: int = 16
+    merge_rate: float = 60.0
+    activations: tuple[str, ...] = ("relu", "relu", "relu", "tanh")
+    slopes: tuple[float, ...] = (1.0, 8.0)
+    residual: float = 0.85
+    individual: bool = True
+    steps: int = 3000
