@@ -31,8 +31,8 @@ class Activations(Experiment):
     name: ClassVar = "unsupervised/activations"
     source: ClassVar = "Metz et al. fig. 8, sec. 5.4"
     claim: ClassVar = (
-        "The rule, meta-trained with rectified linear units, improves on random initialisation "
-        "with every other activation function, the step function too, which has no gradient."
+        "The rule improves on random initialisation with every activation function, also those "
+        "that meta-training did not have, the step function too, which has no gradient."
     )
     criterion: ClassVar = (
         f"for every activation function the mean over runs of the gain in few-shot test accuracy "
@@ -55,7 +55,7 @@ class Activations(Experiment):
         "tested": 10_000,
     }
 
-    rule: str = "unsupervised/small"
+    rule: str = "unsupervised/general"
     data: str = "mnist"
     size: int = 14
     activations: tuple[str, ...] = (
@@ -86,6 +86,8 @@ class Activations(Experiment):
             for activation in self.activations
         }
         gains = {activation: gain(curves) for activation, curves in found.items()}
+        options = hx.zoo.card(self.rule)["options"]
+        taught = set(options["activations"]) & set(found)
         holds = all(g["gain"] > ERRORS * g["standard_error"] for g in gains.values())
         least = min(gains, key=lambda activation: gains[activation]["gain"])
         most = max(gains, key=lambda activation: gains[activation]["gain"])
@@ -95,20 +97,29 @@ class Activations(Experiment):
             f"{len(gains)} activation functions, by {gains[least]['gain']:.1%} ({least}) to "
             f"{gains[most]['gain']:.1%} ({most})."
         )
+        shows += (
+            f" In meta-training it had {' and '.join(sorted(taught))} alone, their arguments times "
+            f"{' or '.join(f'{slope:g}' for slope in options['slopes'])}."
+        )
         if "step" in gains:
             step = gains["step"]
             shows += f" The step function goes from {step['before']:.1%} to {step['after']:.1%}."
         table = [
             line for a, curves in found.items() for line in rows(curves, self.points, activation=a)
         ]
-        return Finding(table, {"gains": gains}, holds, shows, self._draw(found, gains))
+        return Finding(table, {"gains": gains}, holds, shows, self._draw(found, gains, taught))
 
-    def _draw(self, found: dict[str, Accuracies], gains: dict[str, dict[str, float]]) -> Figure:
+    def _draw(
+        self,
+        found: dict[str, Accuracies],
+        gains: dict[str, dict[str, float]],
+        taught: set[str],
+    ) -> Figure:
         figure = Figure(figsize=(11, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         colours = colormaps["turbo"]([0.05 + 0.9 * i / len(found) for i in range(len(found))])
         for colour, (activation, curves) in zip(colours, found.items(), strict=True):
-            special = {"linestyle": "--"} if activation == "relu" else {}
+            special = {"linestyle": "--"} if activation in taught else {}
             draw_curve(left, self.points, curves, activation, colour, **special)
         dress(left, self.points, self.batch)
         left.legend(frameon=False, fontsize=8, ncols=2, loc="best")
@@ -117,7 +128,7 @@ class Activations(Experiment):
         right.legend(frameon=False, fontsize=8, loc="best")
         sizes = "-".join(map(str, (self.size**2, *self.hidden, 32)))
         figure.suptitle(
-            f"Activation functions never seen in meta-training (dashed: the one that was); "
+            f"Activation functions never seen in meta-training (dashed: those that were); "
             f"{self.data} at {self.size} by {self.size}, networks {sizes}\n"
             f"mean and standard error of {self.runs} networks, ten labelled examples a class",
             fontsize=11,
