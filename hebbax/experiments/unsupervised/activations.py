@@ -87,7 +87,7 @@ class Activations(Experiment):
         }
         gains = {activation: gain(curves) for activation, curves in found.items()}
         options = hx.zoo.card(self.rule)["options"]
-        taught = set(options["activations"]) & set(found)
+        taught = set(options["activations"])
         holds = all(g["gain"] > ERRORS * g["standard_error"] for g in gains.values())
         least = min(gains, key=lambda activation: gains[activation]["gain"])
         most = max(gains, key=lambda activation: gains[activation]["gain"])
