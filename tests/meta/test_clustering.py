@@ -57,12 +57,12 @@ def test_columns_of_the_target_have_one_size_however_small_the_inputs_are():
         np.testing.assert_allclose(rms(c), 1.0, rtol=1e-3)
 
 
-def blobs(count, dimensions):
+def blobs(count, dimensions, apart=1.0, noise=1.0):
     """Examples of as many blobs, their labels, and the blobs' centres."""
     random = np.random.default_rng(0)
-    centres = random.normal(size=(count, dimensions))
+    centres = apart * random.normal(size=(count, dimensions))
     labels = random.integers(0, count, 400)
-    x = centres[labels] + random.normal(size=(400, dimensions))
+    x = centres[labels] + noise * random.normal(size=(400, dimensions))
     return jnp.asarray(x, jnp.float32), labels, centres
 
 
@@ -73,22 +73,37 @@ def followed(x, w, function, residual, individual, steps=200):
     return w
 
 
+def owned(x, labels, w):
+    """Return the shares of all examples that are of a blob and of its most active unit."""
+    owner = np.asarray(jnp.argmax(standardized(x @ columns(w)), axis=1))
+    counts = np.zeros((w.shape[1], labels.max() + 1))
+    np.add.at(counts, (owner, labels), 1 / len(x))
+    return counts
+
+
+def kept_whole(shares):
+    """Return the share of examples that fall to the unit that most of their blob falls to."""
+    return shares.max(axis=0).sum()
+
+
+@pytest.mark.parametrize("function", [jax.nn.relu, jnp.tanh])
+def test_following_the_target_keeps_few_clusters_whole_and_no_unit_idle(function):
+    x, labels, _ = blobs(4, 6, apart=3.0, noise=0.3)
+    w = drawn(2, 6, 4)
+    after = owned(x, labels, followed(x, w, function, 0.2, individual=False))
+    assert kept_whole(after) > max(kept_whole(owned(x, labels, w)), 0.95)
+    assert after.any(axis=1).all()
+
+
 @pytest.mark.parametrize(("residual", "individual"), [(0.5, False), (0.9, True)])
-def test_with_rectified_units_following_the_target_finds_clusters(residual, individual):
+def test_with_rectified_units_following_the_target_finds_many_clusters(residual, individual):
     """Each of as many units as there are blobs ends by being the most active for one of them."""
     x, labels, _ = blobs(8, 30)
     w = drawn(2, 30, 8)
-
-    def pure(w):
-        owner = np.asarray(jnp.argmax(standardized(x @ columns(w)), axis=1))
-        counts = np.zeros((8, 8))
-        np.add.at(counts, (owner, labels), 1)
-        return counts.max(axis=0).sum() / len(x), np.unique(np.argmax(counts, axis=0)).size
-
-    assert pure(w)[0] < 0.6
-    share, owners = pure(followed(x, w, jax.nn.relu, residual, individual))
-    assert share > 0.95
-    assert owners == 8
+    assert kept_whole(owned(x, labels, w)) < 0.6
+    after = owned(x, labels, followed(x, w, jax.nn.relu, residual, individual))
+    assert kept_whole(after) > 0.95
+    assert sorted(after.argmax(axis=0)) == [*range(8)]
 
 
 def test_with_symmetric_units_following_the_target_finds_the_space_of_the_clusters():
