@@ -134,13 +134,15 @@ class Train(Command):
         import jax
 
         from hebbax.cli._rule import count
+        from hebbax.meta.architectures import hidden_of
 
         rule, key = self.recipe.rule(), jax.random.key(0)
         theta = jax.eval_shape(rule.init, key)
         networks: dict[str, int] = {}
         outputs = getattr(self.recipe.objective(), "outputs", None)
-        for family in families:
-            sizes = (family.inputs, *self.recipe.hidden, outputs or family.outputs)
+        for index, family in enumerate(families):
+            hidden = hidden_of(self.recipe.layers(len(families)), index)
+            sizes = (family.inputs, *hidden, outputs or family.outputs)
             net = jax.eval_shape(
                 lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
             )

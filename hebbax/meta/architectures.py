@@ -2,10 +2,39 @@
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
 
 import jax
 from jaxtyping import PRNGKeyArray
+
+Units: TypeAlias = tuple[int, ...]
+"""Units of the hidden layers of a network."""
+
+
+def as_hidden(
+    hidden: Sequence[int] | Sequence[Sequence[int]], families: int
+) -> Units | tuple[Units, ...]:
+    """Return the units of hidden layers as tuples: for all families, or for each its own.
+
+    **Raises:** `ValueError` if there are not as many as `families`.
+    """
+    own = [isinstance(units, Sequence) for units in hidden]
+    if not any(own):
+        return tuple(cast(Sequence[int], hidden))
+    if not all(own) or len(own) != families:
+        raise ValueError(
+            f"hidden must hold the units of each hidden layer, or a sequence of them for each of "
+            f"the families, {families} in number; got {list(hidden)}."
+        )
+    return tuple(tuple(units) for units in cast(Sequence[Sequence[int]], hidden))
+
+
+def hidden_of(hidden: Units | tuple[Units, ...], family: int) -> Units:
+    """Return the units of hidden layers in networks of the family with this index."""
+    if hidden and isinstance(hidden[0], tuple):
+        return cast(tuple[Units, ...], hidden)[family]
+    return cast(Units, hidden)
 
 
 @dataclasses.dataclass(frozen=True)

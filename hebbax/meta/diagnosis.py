@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax.meta.advice import SHARE, Advice, Evidence, advise
+from hebbax.meta.architectures import as_hidden
 from hebbax.meta.curriculum import Curriculum
 from hebbax.meta.memory import device_memory
 from hebbax.meta.objectives import AbstractObjective
@@ -108,7 +109,7 @@ def diagnose(
     family: AbstractFamily | Sequence[AbstractFamily],
     objective: AbstractObjective | Curriculum,
     *,
-    hidden: Sequence[int] = (),
+    hidden: Sequence[int] | Sequence[Sequence[int]] = (),
     tasks: int = 1,
     runs: int = 1,
     unrolls: Sequence[int] | None = None,
@@ -146,12 +147,10 @@ def diagnose(
     for name, value in {"families": len(families), "tasks": tasks, "runs": runs}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
-    whole = objective
+    whole, units = objective, as_hidden(hidden, len(families))
 
     def make(families: Any, steps: int) -> Problem:
-        return Problem(
-            rule, families, dataclasses.replace(whole, steps=steps), tuple(hidden), tasks
-        )
+        return Problem(rule, families, dataclasses.replace(whole, steps=steps), units, tasks)
 
     return diagnose_problem(
         make, families, theta, objective.steps, runs=runs, unrolls=unrolls, sampling=sampling,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
+from hebbax.meta.architectures import Units, as_hidden, hidden_of
 from hebbax.meta.curriculum import Curriculum
 from hebbax.meta.engines import Setup, engine_for
 from hebbax.meta.memory import Memory, device_memory
@@ -101,7 +102,7 @@ def forecast(
     objective: Objective | Curriculum,
     method: AbstractMethod,
     *,
-    hidden: Sequence[int] = (),
+    hidden: Sequence[int] | Sequence[Sequence[int]] = (),
     steps: int,
     key: PRNGKeyArray,
     theta: PyTree = None,
@@ -138,6 +139,7 @@ def forecast(
             raise ValueError(f"{name} must be at least 1; got {value}.")
     if start < 0:
         raise ValueError(f"start must be at least 0; got {start}.")
+    units = as_hidden(hidden, len(families))
     k_init, k_train, k_validation = jax.random.split(key, 3)
     layout = Layout.over_devices(runs, method.inner(tasks))
     synchronized = isinstance(objective, Curriculum) and objective.synchronize
@@ -149,7 +151,7 @@ def forecast(
     stages = []
     for first, last, part in _parts(objective, min(start, steps), steps):
         setup = Setup(
-            rule, families, part, method, tuple(hidden), tasks, runs, k_train,
+            rule, families, part, method, units, tasks, runs, k_train,
             apart=synchronized, layout=layout,
         )  # fmt: skip
         turns = last // checkpoint_every - first // checkpoint_every
@@ -162,7 +164,7 @@ def forecast(
         )  # fmt: skip
     return Forecast(
         theta=_count(thetas) // runs,
-        networks=_networks(rule, families, objective, hidden, thetas),
+        networks=_networks(rule, families, objective, units, thetas),
         stages=tuple(stages),
         runs=runs,
         devices=1 if layout.mesh is None else layout.mesh.size,
@@ -237,15 +239,16 @@ def _networks(
     rule: AbstractRule,
     families: Sequence[AbstractFamily],
     objective: Any,
-    hidden: Sequence[int],
+    hidden: Units | tuple[Units, ...],
     thetas: PyTree,
 ) -> dict[str, int]:
     """Return how many numbers φ holds, by layer sizes as in `784-64-10`."""
     judged = objective.objective if isinstance(objective, Curriculum) else objective
     theta = jax.eval_shape(lambda: jax.tree.map(lambda a: a[0], thetas))
     networks = {}
-    for family in families:
-        sizes = (family.inputs, *hidden, getattr(judged, "outputs", None) or family.outputs)
+    for index, family in enumerate(families):
+        outputs = getattr(judged, "outputs", None) or family.outputs
+        sizes = (family.inputs, *hidden_of(hidden, index), outputs)
         net = jax.eval_shape(
             lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, jax.random.key(0)
         )

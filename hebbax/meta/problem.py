@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hebbax.meta.architectures import Units, hidden_of
 from hebbax.meta.objectives import AbstractObjective, Objective, Value
 from hebbax.meta.unrolling import unroll
 from hebbax.rules import AbstractRule
@@ -97,7 +98,7 @@ class Problem(AbstractProblem):
     rule: AbstractRule
     families: Sequence[AbstractFamily]
     objective: Objective
-    hidden: Sequence[int] = ()
+    hidden: Units | tuple[Units, ...] = ()
     tasks: int = 1
     layout: Layout = dataclasses.field(default_factory=Layout)
 
@@ -115,10 +116,11 @@ class Problem(AbstractProblem):
         """Networks that a particle holds: one for each task."""
         return self.tasks * len(self.families)
 
-    def sizes(self, family: AbstractFamily) -> tuple[int, ...]:
-        """Return the layer sizes of the networks that learn tasks of `family`."""
+    def sizes(self, index: int) -> tuple[int, ...]:
+        """Return the layer sizes of the networks that learn tasks of the family number `index`."""
+        family = self.families[index]
         outputs = getattr(self.objective, "outputs", None) or family.outputs
-        return (family.inputs, *self.hidden, outputs)
+        return (family.inputs, *hidden_of(self.hidden, index), outputs)
 
     def begin(self, theta: PyTree, key: PRNGKeyArray) -> Particle:
         """Return fresh networks on fresh tasks."""
@@ -130,7 +132,7 @@ class Problem(AbstractProblem):
             )
             return jax.vmap(lambda k: self.rule.init_network(theta, k, sizes))(keys)
 
-        nets = tuple(fresh(self.sizes(self.families[m[0]]), m) for m in self._groups())
+        nets = tuple(fresh(self.sizes(m[0]), m) for m in self._groups())
         return Particle(nets, key, jnp.zeros((), jnp.int32))
 
     def advance(
@@ -164,10 +166,10 @@ class Problem(AbstractProblem):
         return after, (jnp.mean(everything), self._summary(metrics))
 
     def _groups(self) -> list[list[int]]:
-        """Return the indices of families whose episodes have one shape, together."""
-        groups: dict[tuple[int, int], list[int]] = {}
+        """Return the indices of families whose episodes and networks have one shape, together."""
+        groups: dict[Any, list[int]] = {}
         for index, family in enumerate(self.families):
-            groups.setdefault((family.inputs, family.outputs), []).append(index)
+            groups.setdefault((self.sizes(index), family.outputs), []).append(index)
         return list(groups.values())
 
     def _sample(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Architectures
+from hebbax.meta.architectures import Architectures, as_hidden
 from hebbax.meta.callbacks import Callback
 from hebbax.meta.configuration import configuration
 from hebbax.meta.curriculum import Curriculum
@@ -31,7 +31,7 @@ def meta_train(
     objective: Objective | Curriculum,
     method: AbstractMethod,
     *,
-    hidden: Sequence[int] | Architectures = (),
+    hidden: Sequence[int] | Sequence[Sequence[int]] | Architectures = (),
     steps: int,
     key: PRNGKeyArray,
     directory: str | Path | None = None,
@@ -58,8 +58,9 @@ def meta_train(
     - `family`: a task family, or several, all of which are sampled at every meta-step.
     - `objective`: what a lifetime was worth, see `hebbax.objectives`; or a `Curriculum` of it.
     - `method`: how θ is changed, see `hebbax.methods`.
-    - `hidden`: units of the hidden layers of the networks that are trained; or `Architectures`,
-      of which `workers` draw one for every lifetime. Validation uses its middle one then.
+    - `hidden`: units of the hidden layers of the networks that are trained; or a sequence of them
+      for each family, as in `[(64,), ()]`; or `Architectures`, of which `workers` draw one for
+      every lifetime. Validation uses its middle one then.
     - `steps`: meta-steps. A run that is over goes on if it is called again with more; it ends as
       if it had been called with so many at once where its first end was a checkpoint's turn.
     - `key`: decides every random number, together with the other arguments.
@@ -123,7 +124,7 @@ def meta_train(
             "hidden=Architectures(...) needs workers, such as workers=hebbax.scale.ray.Ray(...), "
             "each of which has networks of a size of its own."
         )
-    units = tuple(hidden) if not isinstance(hidden, Architectures) else hidden.middle
+    units = hidden.middle if isinstance(hidden, Architectures) else as_hidden(hidden, len(families))
     if directory is not None and known(rule):
         check_writable(rule, card)
 

@@ -89,7 +89,7 @@ class AsynchronousEngine(HasCrew, AbstractEngine[Learner]):
         """Return the state before the first meta-step."""
         theta = jax.tree.map(lambda a: a[0], thetas)
         zero = jnp.zeros((), jnp.int32)
-        return Learner(theta, self.method.optimizer.init(theta), zero, zero, Streaks.none(1))
+        return Learner(theta, self.method.start(theta), zero, zero, Streaks.none(1))
 
     def compile(self, state: Learner) -> None:
         """Start the workers, compile the learner's step, and wait for the first worker."""
@@ -165,7 +165,8 @@ class AsynchronousEngine(HasCrew, AbstractEngine[Learner]):
 
     def thetas(self, state: Learner) -> PyTree:
         """Return θ, with a leading axis."""
-        return jax.tree.map(lambda a: a[None], state.theta)
+        found = self.method.solution(state.theta, state.optimizer)
+        return jax.tree.map(lambda a: a[None], found)
 
     def streaks(self, state: Learner) -> tuple[np.ndarray, np.ndarray]:
         """Return how long there has been no finite step, and since when."""

@@ -78,6 +78,12 @@ def test_the_general_rule_is_taught_with_several_kinds_of_neurons():
     assert (small.activations, small.individual) == (("relu",), False)
 
 
+def test_every_second_family_can_have_shallow_networks():
+    recipe = RECIPES["unsupervised/small"](hidden=(7,), shallow=True)
+    assert recipe.layers(4) == ((7,), (), (7,), ())
+    assert dataclasses.replace(recipe, shallow=False).layers(4) == (7,)
+
+
 def test_the_clustering_starts_from_one_readout_and_without_biases():
     recipe = RECIPES["unsupervised/small"](readout=50.0, others=0.5)
     theta = recipe.start()

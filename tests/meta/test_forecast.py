@@ -40,6 +40,18 @@ def test_counts(usual):
     assert usual.runs == 2
 
 
+def test_counts_of_networks_of_each_family(of, family):
+    found = of(family=[family, hx.tasks.toy("xor")], hidden=[(4,), ()], seconds=0.05)
+    theta = RULE.init(jax.random.key(0))
+    assert found.networks == {
+        "-".join(map(str, sizes)): sum(
+            leaf.size
+            for leaf in jax.tree.leaves(RULE.init_network(theta, jax.random.key(1), sizes))
+        )
+        for sizes in ((3, 4, 2), (2, 2))
+    }
+
+
 def test_memory_is_that_of_the_largest_program(usual):
     (stage,) = usual.stages
     peaks = stage.step_memory.peak, stage.validation_memory.peak

@@ -64,6 +64,28 @@ def test_clipping_bounds_the_global_norm(clip):
     assert float(metrics["clipped"]) == (clip < norm)
 
 
+def test_the_average_is_that_of_the_thetas_gone_through():
+    """Weights fall by `average` from step to step and sum to one; θ itself goes on as without."""
+    optimizer, average = optax.adam(0.1), 0.7
+    method = Gradient(optimizer, clip=1.0, average=average)
+    close(method.solution(THETA, method.start(THETA)), THETA)
+    theta, state, _ = run(method, quadratic, 4)
+    close(theta, by_hand(optimizer, 4, clip=1.0))
+    weights = average ** np.arange(3, -1, -1)
+    gone_through = [by_hand(optimizer, n, clip=1.0) for n in (1, 2, 3, 4)]
+    expected = jax.tree.map(
+        lambda *t: sum(w * a for w, a in zip(weights / weights.sum(), t, strict=True)),
+        *gone_through,
+    )
+    close(method.solution(theta, state.optimizer), expected)
+
+
+def test_without_an_average_theta_itself_is_found():
+    method = Gradient(optax.adam(0.1))
+    theta, state, _ = run(method, quadratic, 2)
+    assert method.solution(theta, state.optimizer) is theta
+
+
 def test_metrics():
     _, _, metrics = run(Gradient(optax.sgd(0.0)), quadratic, 1)
     assert float(metrics["loss"]) == 45
@@ -84,9 +106,9 @@ def nan_gradient(theta, key):
 
 
 @pytest.mark.parametrize("loss", [nan_loss, infinite_loss, nan_gradient])
-@pytest.mark.parametrize("clip", [None, 1.0])
-def test_what_is_not_finite_changes_nothing_and_is_counted(loss, clip):
-    method = Gradient(optax.adam(0.1), clip=clip)
+@pytest.mark.parametrize(("clip", "average"), [(None, None), (1.0, None), (1.0, 0.9)])
+def test_what_is_not_finite_changes_nothing_and_is_counted(loss, clip, average):
+    method = Gradient(optax.adam(0.1), clip=clip, average=average)
     theta, state, _ = run(method, quadratic, 2)
     after, state_after, metrics = method.step(Bowl(loss), theta, state, KEY)
     same(after, theta)

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -182,6 +183,47 @@ def test_mixture_is_the_mean_of_its_families(key, family):
     assert float(value) > 0
 
 
+def test_each_family_can_have_networks_of_its_own(key):
+    theta, both = RULE.init(key), [XOR, hx.tasks.toy("or")]
+    objective = hx.objectives.QueryCrossEntropy(steps=1, batch=4, query=64)
+    same_for_all, own = (
+        Problem(RULE, both, objective, hidden, tasks=3).loss(theta, key)
+        for hidden in ((3,), ((3,), (3,)))
+    )
+    same(own, same_for_all)
+    problem = Problem(RULE, both, objective, ((3,), ()), tasks=3)
+    assert [problem.sizes(index) for index in (0, 1)] == [(2, 3, 2), (2, 2)]
+    alone = Problem(RULE, [XOR], objective, (3,), tasks=3).loss(theta, key)
+    metrics = problem.loss(theta, key)[1]
+    assert float(metrics["accuracy/xor"]) == pytest.approx(float(alone[1]["accuracy"]))
+    assert float(metrics["accuracy/or"]) != float(same_for_all[1]["accuracy/or"])
+
+
+def test_hidden_layers_of_each_family_go_through_a_run(tmp_path):
+    settings = {"family": [XOR, hx.tasks.toy("or")], "hidden": [(3,), ()]}
+    train(tmp_path, steps=10, **settings)
+    same_result(train(tmp_path, **settings), train(**settings))
+    with pytest.raises(CheckpointError, match="hidden"):
+        train(tmp_path, **{**settings, "hidden": [(), (3,)]})
+
+
+@pytest.mark.parametrize("hidden", [[(3,)], [(3,), 4], [(3,), (), ()]])
+def test_hidden_layers_of_another_number_of_families(hidden):
+    with pytest.raises(ValueError, match="for each of the families, 2 in number; got "):
+        train(family=[XOR, XOR], hidden=hidden)
+
+
+def test_what_is_validated_and_returned_is_the_average():
+    averaged = train(steps=3, checkpoint_every=5, method=AVERAGED, runs=2)
+    weights = [0.64, 0.8, 1.0]
+    thetas = [train(steps=n, checkpoint_every=5, runs=2).thetas for n in (1, 2, 3)]
+    expected = jax.tree.map(
+        lambda *t: sum(w * a for w, a in zip(weights, t, strict=True)) / sum(weights), *thetas
+    )
+    close(averaged.thetas, expected, rtol=1e-5)
+    close(averaged.theta, jax.tree.map(lambda a: a[averaged.run], expected), rtol=1e-5)
+
+
 def test_start_from_theta(key):
     theta = LearningRate(jnp.float32(0.37))
     still = hx.methods.Gradient(optax.sgd(0.0))
@@ -283,7 +325,12 @@ def test_card(tmp_path):
     assert card == {"title": "tiny", "meta_steps": result.step, "validation_loss": result.loss}
 
 
-@pytest.mark.parametrize("changes", [{}, {"rule": Delta(), "runs": 2}])
+AVERAGED = dataclasses.replace(METHOD, average=0.8)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"rule": Delta(), "runs": 2}, {"method": AVERAGED, "runs": 2}]
+)
 def test_going_on_gives_the_same_bits(tmp_path, straight, changes):
     whole = train(**changes) if changes else straight[0]
     train(tmp_path, steps=10, **changes)

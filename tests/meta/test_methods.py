@@ -236,6 +236,7 @@ def test_truncations_must_make_up_the_lifetime():
         (lambda: EvolutionStrategy(STILL, std=0.0), "std must be positive and finite"),
         (lambda: PersistentES(STILL, std=float("inf")), "std must be positive and finite"),
         (lambda: PersistentES(STILL, clip=-1.0), "clip must be None or positive"),
+        (lambda: Gradient(STILL, average=1.0), r"average must be None or in \(0, 1\); got 1.0"),
     ],
 )
 def test_bad_settings(unchecked, make, message):
@@ -247,6 +248,7 @@ def test_fingerprints_tell_settings_apart():
     made = [
         Gradient(STILL),
         Gradient(STILL, clip=1.0),
+        Gradient(STILL, average=0.5),
         TruncatedGradient(STILL),
         TruncatedGradient(STILL, truncation=5),
         TruncatedGradient(STILL, truncation=Truncation(5, 3)),
@@ -259,4 +261,4 @@ def test_fingerprints_tell_settings_apart():
     ]
     prints = [(type(m).__name__, m.fingerprint()) for m in made]
     assert len(set(prints)) == len(made)
-    assert TruncatedGradient(STILL, truncation=5).fingerprint() == made[3].fingerprint()
+    assert TruncatedGradient(STILL, truncation=5).fingerprint() == made[4].fingerprint()

@@ -107,6 +107,10 @@ class Recipe(abc.ABC):
     def objective(self) -> "AbstractObjective | Curriculum":
         """Return what a lifetime is judged by."""
 
+    def layers(self, families: int) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+        """Return the units of hidden layers, for all of so many families or for each its own."""
+        return self.hidden
+
     def start(self) -> Any:
         """Return the θ that all runs begin with; None for what the rule draws."""
         return None
@@ -171,7 +175,7 @@ class Recipe(abc.ABC):
             families,
             self.objective(),
             self.method(),
-            **{**self._settings(), "steps": self.steps if until is None else until},
+            **{**self._settings(len(families)), "steps": self.steps if until is None else until},
             theta=self.start(),
             directory=directory,
             callbacks=callbacks,
@@ -187,7 +191,12 @@ class Recipe(abc.ABC):
 
         families = self.task_families() if families is None else families
         return forecast(
-            self.rule(), families, self.objective(), self.method(), start=start, **self._settings()
+            self.rule(),
+            families,
+            self.objective(),
+            self.method(),
+            start=start,
+            **self._settings(len(families)),
         )
 
     def diagnose(
@@ -196,21 +205,22 @@ class Recipe(abc.ABC):
         """Return how the meta-gradient at θ fares, see `hebbax.diagnose`, also for `settings`."""
         from hebbax.meta.diagnosis import diagnose
 
+        families = self.task_families() if families is None else families
         return diagnose(
             self.rule(),
             theta,
-            self.task_families() if families is None else families,
+            families,
             self.objective(),
-            hidden=self.hidden,
+            hidden=self.layers(len(families)),
             tasks=self.tasks,
             runs=self.runs,
             **settings,
         )
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, families: int) -> dict[str, Any]:
         """Return what a run and its forecast share."""
         return {
-            "hidden": self.hidden,
+            "hidden": self.layers(families),
             "steps": self.steps,
             "key": self.key(),
             "runs": self.runs,

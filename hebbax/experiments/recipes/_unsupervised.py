@@ -64,6 +64,8 @@ class _Unsupervised(Recipe):
     """Meta-steps."""
     clip: float = 1.0
     """Bound on the norm of the meta-gradient."""
+    average: float | None = None
+    """Part of itself that an average of θ keeps at each meta-step; None for no average."""
     validation: int = 2
     """Tasks of each family that decide which meta-parameters are the best, at every checkpoint."""
     log_every: int = 20
@@ -121,7 +123,11 @@ class _Unsupervised(Recipe):
             count_growth=max(1, self.steps // 2),
         )
         return TruncatedGradient(
-            optimizer, clip=self.clip, truncation=truncation, particles=self.particles
+            optimizer,
+            clip=self.clip,
+            average=self.average,
+            truncation=truncation,
+            particles=self.particles,
         )
 
 
@@ -201,12 +207,20 @@ class UnsupervisedSmall(_Unsupervised):
     """Share of a unit's activity that is taken from its membership; below 1."""
     individual: bool = False
     """Whether this share, and that of what is told already, are each unit's own."""
+    shallow: bool = False
+    """Whether every second family has networks without hidden layers."""
     steps: int = 2500
     log_every: int = 50
 
     def rule(self) -> "UnsupervisedRule":
         """Return a rule for any number of features that starts as a low-rank readout."""
         return dataclasses.replace(self.led_by(lowrr_zero=self.readout), top_units=None)
+
+    def layers(self, families: int) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+        """Return the same hidden layers for all families, or for every other one."""
+        if not self.shallow:
+            return self.hidden
+        return tuple(() if index % 2 else self.hidden for index in range(families))
 
     def start(self) -> "Parameters":
         """Return θ with which biases fade, for nothing teaches them."""

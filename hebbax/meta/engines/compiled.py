@@ -68,8 +68,15 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
         return state, {name: value.tolist() for name, value in metrics.items()}
 
     def thetas(self, state: DescentRuns) -> PyTree:
-        """Return θ of every run."""
-        return state.theta
+        """Return what every run has found, see `AbstractDescent.solution`."""
+        if self.method.average is None:
+            return state.theta
+
+        def found(state: DescentRuns) -> PyTree:
+            found = jax.vmap(self.method.solution)(state.theta, state.method.optimizer)
+            return self.setup.layout.by_runs(found)
+
+        return jax.jit(found)(state)
 
     def streaks(self, state: DescentRuns) -> tuple[np.ndarray, np.ndarray]:
         """Return how long each run has had no finite step, and since when."""

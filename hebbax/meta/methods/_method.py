@@ -48,7 +48,7 @@ class DescentState(NamedTuple):
 
     **Fields:**
 
-    - `optimizer`: the optax transformation's state.
+    - `optimizer`: the optax transformation's state, and the average of θ if there is one.
     - `estimator`: what the estimate of the gradient needs, such as particles.
     - `steps`: meta-steps so far.
     """
@@ -56,6 +56,13 @@ class DescentState(NamedTuple):
     optimizer: PyTree
     estimator: PyTree
     steps: Int[Array, ""]
+
+
+class Averaged(NamedTuple):
+    """The state of an optimiser, and of the average of the θ that it went through."""
+
+    optimizer: PyTree
+    average: PyTree
 
 
 class Estimate(NamedTuple):
@@ -84,15 +91,19 @@ class AbstractDescent(AbstractMethod):
     - `optimizer`: an `optax.GradientTransformation`, such as `optax.adam(5e-4)`.
     - `clip`: bound on the global norm of the meta-gradient (10 in BLUR, supplement 3.1; 5 in Metz
       et al.); None for no bound.
+    - `average`: the part of itself that a running average of θ keeps at each step, in (0, 1); .99
+      is about the mean of the last hundred. It is validated and returned instead of θ itself,
+      which goes on as without (Polyak and Juditsky, 1992). None for no average.
 
     A step whose estimate is not finite changes nothing and is counted.
     """
 
     optimizer: optax.GradientTransformation = eqx.field(static=True)
     clip: float | None = eqx.field(static=True, default=None)
+    average: float | None = eqx.field(static=True, default=None, kw_only=True)
 
     def __check_init__(self) -> None:
-        """Refuse what is no optimiser."""
+        """Refuse what is no optimiser, and settings out of range."""
         if not hasattr(self.optimizer, "update"):
             raise ValueError(
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
@@ -100,6 +111,8 @@ class AbstractDescent(AbstractMethod):
             )
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be None or positive; got {self.clip}.")
+        if self.average is not None and not 0 < self.average < 1:
+            raise ValueError(f"average must be None or in (0, 1); got {self.average}.")
 
     @abstractmethod
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PyTree:
@@ -122,8 +135,24 @@ class AbstractDescent(AbstractMethod):
     def init(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> DescentState:
         """Return the state before the first step."""
         return DescentState(
-            self.optimizer.init(theta), self.begin(problem, theta, key), jnp.zeros((), jnp.int32)
+            self.start(theta), self.begin(problem, theta, key), jnp.zeros((), jnp.int32)
         )
+
+    def start(self, theta: PyTree) -> PyTree:
+        """Return the state of the optimiser, with that of the average of θ if there is one."""
+        state = self.optimizer.init(theta)
+        if self.average is None:
+            return state
+        return Averaged(state, optax.ema(self.average).init(theta))
+
+    def solution(self, theta: PyTree, optimizer: PyTree) -> PyTree:
+        """Return what has been found: θ, or its average if the optimiser's state has one."""
+        if self.average is None:
+            return theta
+        count, average = optimizer.average
+        # An average of no θ yet has nothing but zeros.
+        share = jnp.where(count == 0, 1, 1 - self.average**count)
+        return jax.tree.map(lambda t, a: jnp.where(count == 0, t, a / share), theta, average)
 
     def step(
         self, problem: AbstractProblem, theta: PyTree, state: DescentState, key: PRNGKeyArray
@@ -145,8 +174,7 @@ class AbstractDescent(AbstractMethod):
             scale = jnp.minimum(1.0, self.clip / jnp.maximum(norm, 1e-12))
             gradient = jax.tree.map(lambda g: g * scale, gradient)
             clipped = (norm > self.clip).astype(float)
-        updates, moved = self.optimizer.update(gradient, optimizer, theta)
-        new = (optax.apply_updates(theta, updates), moved)
+        new = self._moved(theta, optimizer, gradient)
         theta, optimizer = jax.tree.map(lambda n, o: jnp.where(good, n, o), new, (theta, optimizer))
         return (
             theta,
@@ -159,6 +187,14 @@ class AbstractDescent(AbstractMethod):
                 **estimate.metrics,
             },
         )
+
+    def _moved(self, theta: PyTree, optimizer: PyTree, gradient: PyTree) -> tuple[PyTree, PyTree]:
+        if self.average is None:
+            updates, state = self.optimizer.update(gradient, optimizer, theta)
+            return optax.apply_updates(theta, updates), state
+        updates, state = self.optimizer.update(gradient, optimizer.optimizer, theta)
+        theta = optax.apply_updates(theta, updates)
+        return theta, Averaged(state, optax.ema(self.average).update(theta, optimizer.average)[1])
 
     def fingerprint(self) -> str:
         """Return a digest of the optimiser's program and of the other settings."""
