@@ -10,11 +10,11 @@ from jaxtyping import PRNGKeyArray
 
 Units: TypeAlias = tuple[int, ...]
 """Units of the hidden layers of a network."""
+Hidden: TypeAlias = Units | tuple[Units, ...]
+"""Those of all families' networks, or of each family's."""
 
 
-def as_hidden(
-    hidden: Sequence[int] | Sequence[Sequence[int]], families: int
-) -> Units | tuple[Units, ...]:
+def as_hidden(hidden: Sequence[int] | Sequence[Sequence[int]], families: int) -> Hidden:
     """Return the units of hidden layers as tuples: for all families, or for each its own.
 
     **Raises:** `ValueError` if there are not as many as `families`.
@@ -30,7 +30,7 @@ def as_hidden(
     return tuple(tuple(units) for units in cast(Sequence[Sequence[int]], hidden))
 
 
-def hidden_of(hidden: Units | tuple[Units, ...], family: int) -> Units:
+def hidden_of(hidden: Hidden, family: int) -> Units:
     """Return the units of hidden layers in networks of the family with this index."""
     if hidden and isinstance(hidden[0], tuple):
         return cast(tuple[Units, ...], hidden)[family]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Units, as_hidden, hidden_of
+from hebbax.meta.architectures import Hidden, as_hidden, hidden_of
 from hebbax.meta.curriculum import Curriculum
 from hebbax.meta.engines import Setup, engine_for
 from hebbax.meta.memory import Memory, device_memory
@@ -239,7 +239,7 @@ def _networks(
     rule: AbstractRule,
     families: Sequence[AbstractFamily],
     objective: Any,
-    hidden: Units | tuple[Units, ...],
+    hidden: Hidden,
     thetas: PyTree,
 ) -> dict[str, int]:
     """Return how many numbers φ holds, by layer sizes as in `784-64-10`."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Units, hidden_of
+from hebbax.meta.architectures import Hidden, hidden_of
 from hebbax.meta.objectives import AbstractObjective, Objective, Value
 from hebbax.meta.unrolling import unroll
 from hebbax.rules import AbstractRule
@@ -98,7 +98,7 @@ class Problem(AbstractProblem):
     rule: AbstractRule
     families: Sequence[AbstractFamily]
     objective: Objective
-    hidden: Units | tuple[Units, ...] = ()
+    hidden: Hidden = ()
     tasks: int = 1
     layout: Layout = dataclasses.field(default_factory=Layout)
 

@@ -19,6 +19,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
 from hebbax._version import __version__
+from hebbax.meta.architectures import Hidden
 from hebbax.meta.engines import Setup
 from hebbax.meta.methods import AbstractDescent, Estimate
 from hebbax.meta.methods._particles import Lives
@@ -190,7 +191,7 @@ class Evaluator:
 class _Of:
     """A setup with other hidden layers, hashed by the object it is, for setups hold arrays."""
 
-    def __init__(self, setup: Setup, hidden: tuple[int, ...]):
+    def __init__(self, setup: Setup, hidden: Hidden):
         self.setup, self.hidden = setup, hidden
 
     def __hash__(self) -> int:

@@ -11,7 +11,6 @@ from hebbax.experiments.recipes._blur_images import BlurMnist50 as BlurMnist50
 from hebbax.experiments.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.experiments.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.experiments.recipes._recipe import Recipe as Recipe
-from hebbax.experiments.recipes._unsupervised import UnsupervisedGeneral as UnsupervisedGeneral
 from hebbax.experiments.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
 from hebbax.experiments.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.experiments.recipes._vsml import VsmlBackprop as VsmlBackprop
@@ -28,7 +27,6 @@ RECIPES: dict[str, type[Recipe]] = {
         VsmlOnline,
         UnsupervisedHebbian,
         UnsupervisedSmall,
-        UnsupervisedGeneral,
     )
 }
 """All recipes by name. One whose options have defaults of their own is a class of its own."""

@@ -195,22 +195,27 @@ class UnsupervisedSmall(_Unsupervised):
     final: int = 300
     particles: int = 1
     step_size: float = 0.01
+    channels: int = 16
+    merge_rate: float = 60.0
     readout: float = 100.0
     """Weight of the plane `lowrr_zero`, from which the rule starts."""
-    activations: tuple[str, ...] = ("relu",)
+    activations: tuple[str, ...] = ("relu", "relu", "relu", "tanh")
     """Activation functions of the networks, another at each update."""
-    slopes: tuple[float, ...] = (1.0,)
+    slopes: tuple[float, ...] = (1.0, 8.0)
     """Factors of their arguments, in turn."""
     sharpness: float = 5.0
     """How sharply examples belong to one cluster."""
-    residual: float = 0.5
+    residual: float = 0.75
     """Share of a unit's activity that is taken from its membership; below 1."""
-    individual: bool = False
+    individual: bool = True
     """Whether this share, and that of what is told already, are each unit's own."""
-    shallow: bool = False
+    shallow: bool = True
     """Whether every second family has networks without hidden layers."""
-    steps: int = 2500
+    average: float | None = 0.995
+    validation: int = 4
+    steps: int = 3000
     log_every: int = 50
+    checkpoint_every: int = 250
 
     def rule(self) -> "UnsupervisedRule":
         """Return a rule for any number of features that starts as a low-rank readout."""
@@ -245,19 +250,3 @@ class UnsupervisedSmall(_Unsupervised):
             activations=self.activations,
             slopes=self.slopes,
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class UnsupervisedGeneral(UnsupervisedSmall):
-    """Teach the unsupervised update rule the same, with several kinds of neurons."""
-
-    name: ClassVar[str] = "unsupervised/general"
-    title: ClassVar[str] = "Unsupervised update rule, taught with several kinds of neurons"
-
-    channels: int = 16
-    merge_rate: float = 60.0
-    activations: tuple[str, ...] = ("relu", "relu", "relu", "tanh")
-    slopes: tuple[float, ...] = (1.0, 8.0)
-    residual: float = 0.85
-    individual: bool = True
-    steps: int = 3000

@@ -55,7 +55,7 @@ class Activations(Experiment):
         "tested": 10_000,
     }
 
-    rule: str = "unsupervised/general"
+    rule: str = "unsupervised/small"
     data: str = "mnist"
     size: int = 14
     activations: tuple[str, ...] = (

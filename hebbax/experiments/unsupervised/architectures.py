@@ -66,7 +66,7 @@ class Architectures(Experiment):
         "tested": 10_000,
     }
 
-    rule: str = "unsupervised/general"
+    rule: str = "unsupervised/small"
     data: str = "mnist"
     size: int = 14
     widths: tuple[int, ...] = (8, 32, 128, 512, 2048, 10_000)

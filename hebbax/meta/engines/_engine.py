@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Architectures, Units
+from hebbax.meta.architectures import Architectures, Hidden
 from hebbax.meta.methods import AbstractMethod
 from hebbax.meta.objectives import Objective
 from hebbax.meta.problem import Problem
@@ -40,7 +40,7 @@ class Setup:
     families: tuple[AbstractFamily, ...]
     objective: Objective
     method: AbstractMethod
-    hidden: Units | tuple[Units, ...]
+    hidden: Hidden
     tasks: int
     runs: int
     key: PRNGKeyArray
