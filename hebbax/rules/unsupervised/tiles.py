@@ -19,7 +19,8 @@ from hebbax.rules.unsupervised.convolutions import (
     Outputs,
     PerChannel,
     Signal,
-    convolve,
+    input_gradient,
+    kernel_gradient,
 )
 
 _ROWS = 1024
@@ -40,7 +41,7 @@ class BlockGradient(NamedTuple):
     """Gradients of a block's input and kernel, and the sums for the block before it."""
 
     inputs: Inputs
-    w: Float[Array, "..."]
+    w: Kernel
     sums: Sums
 
 
@@ -70,9 +71,8 @@ def block_gradient(
     - `w`, `over`: of the convolution.
     - `also`: what else flows into the gradient of the input.
     """
-    batch, units, outputs = gradient.shape
+    batch, units, _ = gradient.shape
     taps, inputs, _ = w.shape
-    flipped = jnp.swapaxes(w[::-1], 1, 2)
     plain, along = (total[None, None] / (batch * units) for total in of_sums)
     last = sources[-1]
 
@@ -81,12 +81,11 @@ def block_gradient(
         normal = of.map(cut(of.u))
         passed = jnp.where(normal + of.offset[None, None] > 0, cut(gradient), 0)
         du = of.scale[None, None] * (passed - plain - normal * along)
-        below = convolve(du, flipped, over)
+        below = input_gradient(du, w, over)
         if also is not None:
             below = below + cut(also)
         m = jnp.where(new, sum(_read(source, cut) for source in sources), 0)
-        beside = _beside(du, taps, over).reshape(-1, taps * outputs)
-        dw = m.reshape(-1, inputs).T @ beside
+        dw = kernel_gradient(m, du, taps, over)
         found = Sums(jnp.zeros(inputs, w.dtype), jnp.zeros(inputs, w.dtype))
         if isinstance(last, Normalized):
             found = sums(last, cut(last.u), jnp.where(new, below, 0))
@@ -97,10 +96,8 @@ def block_gradient(
     length = gradient.shape[axis]
     size = _tile_size(length, gradient.shape[over])
     if size == length:
-        found = go_back(lambda a: a, True)
-    else:
-        found = _over_tiles(go_back, (batch, units, inputs), taps * outputs, axis, size, w.dtype)
-    return found._replace(w=jnp.moveaxis(found.w.reshape(inputs, taps, outputs), 1, 0))
+        return go_back(lambda a: a, True)
+    return _over_tiles(go_back, (batch, units, inputs), w.shape, axis, size, w.dtype)
 
 
 def _read(
@@ -109,17 +106,6 @@ def _read(
     if isinstance(source, Normalized):
         return source._replace(u=cut(source.u)).rectified()
     return cut(source)
-
-
-def _beside(du: Outputs, taps: int, over: int) -> Float[Array, "batch units all"]:
-    """Put beside each other what each tap of the kernel multiplies: `du` shifted, zeros beyond."""
-    half, length = taps // 2, du.shape[over]
-    padding = [(0, 0)] * 3
-    padding[over] = (half, half)
-    wide = jnp.pad(du, padding)
-    starts = [taps - 1 - k for k in range(taps)]
-    shifted = [jax.lax.slice_in_dim(wide, s, s + length, axis=over) for s in starts]
-    return jnp.concatenate(shifted, axis=2)
 
 
 def _tile_size(length: int, other: int) -> int:
@@ -132,7 +118,7 @@ def _tile_size(length: int, other: int) -> int:
 def _over_tiles(
     go_back: Callable[[Callable[[Array], Array], Array | bool], BlockGradient],
     shape: tuple[int, int, int],
-    columns: int,
+    kernel: tuple[int, ...],
     axis: int,
     size: int,
     dtype: jnp.dtype,
@@ -153,7 +139,5 @@ def _over_tiles(
         return BlockGradient(whole, *added)
 
     none = jnp.zeros(inputs, dtype)
-    total = BlockGradient(
-        jnp.zeros(shape, dtype), jnp.zeros((inputs, columns), dtype), Sums(none, none)
-    )
+    total = BlockGradient(jnp.zeros(shape, dtype), jnp.zeros(kernel, dtype), Sums(none, none))
     return jax.lax.fori_loop(0, -(-length // size), step, total)
