@@ -134,15 +134,14 @@ class Train(Command):
         import jax
 
         from hebbax.cli._rule import count
-        from hebbax.meta.architectures import hidden_of
+        from hebbax.meta.architectures import layer_sizes
 
         rule, key = self.recipe.rule(), jax.random.key(0)
         theta = jax.eval_shape(rule.init, key)
         networks: dict[str, int] = {}
-        outputs = getattr(self.recipe.objective(), "outputs", None)
-        for index, family in enumerate(families):
-            hidden = hidden_of(self.recipe.layers(len(families)), index)
-            sizes = (family.inputs, *hidden, outputs or family.outputs)
+        hidden, objective = self.recipe.layers(len(families)), self.recipe.objective()
+        for index in range(len(families)):
+            sizes = layer_sizes(families, index, hidden, objective)
             net = jax.eval_shape(
                 lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
             )

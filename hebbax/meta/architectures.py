@@ -8,6 +8,8 @@ from typing import Any, TypeAlias, cast
 import jax
 from jaxtyping import PRNGKeyArray
 
+from hebbax.tasks import AbstractFamily
+
 Units: TypeAlias = tuple[int, ...]
 """Units of the hidden layers of a network."""
 Hidden: TypeAlias = Units | tuple[Units, ...]
@@ -30,11 +32,17 @@ def as_hidden(hidden: Sequence[int] | Sequence[Sequence[int]], families: int) ->
     return tuple(tuple(units) for units in cast(Sequence[Sequence[int]], hidden))
 
 
-def hidden_of(hidden: Hidden, family: int) -> Units:
-    """Return the units of hidden layers in networks of the family with this index."""
+def layer_sizes(
+    families: Sequence[AbstractFamily], index: int, hidden: Hidden, objective: object
+) -> tuple[int, ...]:
+    """Return the layer sizes of networks that learn tasks of the family with this index.
+
+    `objective` may say how many `outputs` they have, whatever the task.
+    """
     if hidden and isinstance(hidden[0], tuple):
-        return cast(tuple[Units, ...], hidden)[family]
-    return cast(Units, hidden)
+        hidden = cast(tuple[Units, ...], hidden)[index]
+    outputs = getattr(objective, "outputs", None) or families[index].outputs
+    return (families[index].inputs, *cast(Units, hidden), outputs)
 
 
 @dataclasses.dataclass(frozen=True)

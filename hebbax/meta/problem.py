@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Hidden, hidden_of
+from hebbax.meta.architectures import Hidden, layer_sizes
 from hebbax.meta.objectives import AbstractObjective, Objective, Value
 from hebbax.meta.unrolling import unroll
 from hebbax.rules import AbstractRule
@@ -118,9 +118,7 @@ class Problem(AbstractProblem):
 
     def sizes(self, index: int) -> tuple[int, ...]:
         """Return the layer sizes of the networks that learn tasks of the family number `index`."""
-        family = self.families[index]
-        outputs = getattr(self.objective, "outputs", None) or family.outputs
-        return (family.inputs, *hidden_of(self.hidden, index), outputs)
+        return layer_sizes(self.families, index, self.hidden, self.objective)
 
     def begin(self, theta: PyTree, key: PRNGKeyArray) -> Particle:
         """Return fresh networks on fresh tasks."""

@@ -35,7 +35,7 @@ def convolve(m: Inputs, w: Kernel, over: int) -> Outputs:
     return _convolve(over, m, w)
 
 
-# What JAX makes of the gradient of a convolution takes the processor ten times as long and more.
+# What JAX derives for the gradient of the kernel takes the processor many times as long.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _convolve(over: int, m: Inputs, w: Kernel) -> Outputs:
     batch, units, channels = m.shape
