@@ -44,8 +44,21 @@ def test_convolutions(over, taps):
     np.testing.assert_allclose(convolve(m, w, over), convolve_by_loops(m, w, over), atol=1e-5)
 
 
+@pytest.mark.parametrize("over", [BATCH, UNITS], ids=["batch", "units"])
+@pytest.mark.parametrize("taps", [1, 3, 5])
+def test_gradient_of_convolutions(over, taps):
+    """A convolution is linear in both: its gradients along any step are what the step adds."""
+    m, w = normal(0, 6, 4, 3), normal(1, taps, 3, 2)
+    g, step_m, step_w = normal(2, 6, 4, 2), normal(3, *m.shape), normal(4, *w.shape)
+    of_m, of_w = jax.vjp(lambda m, w: convolve(m, w, over), m, w)[1](g)
+    added_m = np.sum(g * convolve_by_loops(step_m, w, over))
+    added_w = np.sum(g * convolve_by_loops(m, step_w, over))
+    np.testing.assert_allclose(jnp.sum(of_m * step_m), added_m, rtol=1e-4)
+    np.testing.assert_allclose(jnp.sum(of_w * step_w), added_w, rtol=1e-4)
+
+
 def plain_hidden_state(p, inputs):
-    """`hidden_state` by blocks that JAX differentiates itself."""
+    """`hidden_state` by single blocks, whose gradients JAX puts together."""
     m = block(inputs, p.batch_conv_1, BATCH)
     m = m + block(block(m, p.unit_conv_1a, UNITS), p.unit_conv_1b, UNITS)
     m = block(m, p.batch_conv_2, BATCH)
