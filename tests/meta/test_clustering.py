@@ -178,13 +178,13 @@ def steep_sigmoid(z):
     return jax.nn.sigmoid(5 * z)
 
 
-@pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(
-    ("options", "turns"),
+    ("first", "options", "turns"),
     [
-        ({"activations": ("relu", "tanh")}, ("relu", "tanh", "relu", "tanh")),
-        ({"activations": ("sigmoid",), "slopes": (1.0, 5.0)}, ("sigmoid", steep_sigmoid) * 2),
+        (0, {"activations": ("relu", "tanh")}, ("relu", "tanh", "relu", "tanh")),
+        (1, {"activations": ("sigmoid",), "slopes": (1.0, 5.0)}, ("sigmoid", steep_sigmoid) * 2),
         (
+            1,
             {"activations": ("tanh", "sigmoid"), "slopes": (1.0, 5.0)},
             ("tanh", "sigmoid", lambda z: jnp.tanh(5 * z), steep_sigmoid),
         ),
