@@ -92,7 +92,7 @@ class Activations(Experiment):
         least = min(gains, key=lambda activation: gains[activation]["gain"])
         most = max(gains, key=lambda activation: gains[activation]["gain"])
         shows = (
-            f"After {self.points[-1]} updates accuracy has grown for "
+            f"After {self.points[-1]:,} updates accuracy has grown for "
             f"{sum(g['gain'] > ERRORS * g['standard_error'] for g in gains.values())} of "
             f"{len(gains)} activation functions, by {gains[least]['gain']:.1%} ({least}) to "
             f"{gains[most]['gain']:.1%} ({most})."

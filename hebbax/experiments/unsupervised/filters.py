@@ -71,7 +71,7 @@ class FirstLayer(MetaTrained):
         pictures: dict[str, dict[str, Filters]] = {}
         for name, size in zip(self.data, self.sizes, strict=True):
             over = {
-                f"{s.meta_steps:,} meta-steps, {self.points[-1]} updates": self._filters(
+                f"{s.meta_steps:,} meta-steps, {self.points[-1]:,} updates": self._filters(
                     name, size, s.rule, s.theta, (self.points[-1],), seed
                 )[self.points[-1]]
                 for s in trained
@@ -86,7 +86,7 @@ class FirstLayer(MetaTrained):
         first, last = _after(self.points[0]), _after(self.points[-1])
         holds = all(found[last] - found[first] >= RISE for found in agree.values())
         shows = (
-            f"From the fresh network to {self.points[-1]} updates the correlation of weights of "
+            f"From the fresh network to {self.points[-1]:,} updates the correlation of weights of "
             "neighbouring pixels goes "
             + ", ".join(
                 f"from {found[first]:.2f} to {found[last]:.2f} on {name}"
@@ -161,7 +161,7 @@ class FirstLayer(MetaTrained):
 
 
 def _after(updates: int) -> str:
-    return f"shipped rule, {updates} updates" if updates else "fresh network"
+    return f"shipped rule, {updates:,} updates" if updates else "fresh network"
 
 
 def _agreement(filters: Filters) -> float:

@@ -99,7 +99,7 @@ class Text(MetaTrained):
         gains = {name: gain(curves) for name, curves in found.items()}
         first = gains[early]
         shows = (
-            f"After {self.points[-1]} updates few-shot accuracy on {self.data}, "
+            f"After {self.points[-1]:,} updates few-shot accuracy on {self.data}, "
             f"{first['before']:.1%} for random initialisation, has grown by "
             + ", ".join(
                 f"{g['gain']:.1%} ± {g['standard_error']:.1%} ({name})" for name, g in gains.items()
