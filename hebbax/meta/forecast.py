@@ -11,13 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.meta.architectures import Hidden, as_hidden
+from hebbax.meta.architectures import Hidden, as_hidden, layer_sizes
 from hebbax.meta.curriculum import Curriculum
 from hebbax.meta.engines import Setup, engine_for
 from hebbax.meta.memory import Memory, device_memory
 from hebbax.meta.methods import AbstractMethod
 from hebbax.meta.objectives import Objective
-from hebbax.meta.problem import Problem
 from hebbax.meta.validation import Validator
 from hebbax.rules import AbstractRule
 from hebbax.scale.sharding import Layout
@@ -246,9 +245,9 @@ def _networks(
     """Return how many numbers φ holds, by layer sizes as in `784-64-10`."""
     judged = objective.objective if isinstance(objective, Curriculum) else objective
     theta = jax.eval_shape(lambda: jax.tree.map(lambda a: a[0], thetas))
-    problem, networks = Problem(rule, families, judged, hidden), {}
+    networks = {}
     for index in range(len(families)):
-        sizes = problem.sizes(index)
+        sizes = layer_sizes(families, index, hidden, judged)
         net = jax.eval_shape(
             lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, jax.random.key(0)
         )

@@ -178,13 +178,13 @@ def steep_sigmoid(z):
     return jax.nn.sigmoid(5 * z)
 
 
+@pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize(
-    ("first", "options", "turns"),
+    ("options", "turns"),
     [
-        (0, {"activations": ("relu", "tanh")}, ("relu", "tanh", "relu", "tanh")),
-        (1, {"activations": ("sigmoid",), "slopes": (1.0, 5.0)}, ("sigmoid", steep_sigmoid) * 2),
+        ({"activations": ("relu", "tanh")}, ("relu", "tanh", "relu", "tanh")),
+        ({"activations": ("sigmoid",), "slopes": (1.0, 5.0)}, ("sigmoid", steep_sigmoid) * 2),
         (
-            1,
             {"activations": ("tanh", "sigmoid"), "slopes": (1.0, 5.0)},
             ("tanh", "sigmoid", lambda z: jnp.tanh(5 * z), steep_sigmoid),
         ),
@@ -217,7 +217,7 @@ def test_meta_training_teaches_it(key, tmp_path):
         hx.tasks.augmented(hx.tasks.glyphs(4, 6)),
         CloneClustering(steps=4, batch=20, units=6),
         TruncatedGradient(optax.adam(1e-2), truncation=1),
-        steps=300,
+        steps=600,
         key=key,
         runs=1,
         directory=tmp_path,
@@ -225,7 +225,7 @@ def test_meta_training_teaches_it(key, tmp_path):
         checkpoint_every=50,
     )
     losses = [float(line["loss"][0]) for line in result.history]
-    assert losses[-1] < 0.85 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
 
 
 @pytest.mark.parametrize(
