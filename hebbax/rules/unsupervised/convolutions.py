@@ -27,13 +27,17 @@ BATCH, UNITS = 0, 1
 _EPSILON = 1e-3
 
 
-# What JAX derives for the gradient of the kernel takes the processor many times as long.
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(m: Inputs, w: Kernel, over: int) -> Outputs:
     """Cross-correlate along the axis `over`, with zeros beyond both ends and no bias.
 
     `out[t, u] = Σ_k m[t + k − (K−1)/2, u] w[k]` over the batch, likewise over the units.
     """
+    return _convolve(over, m, w)
+
+
+# What JAX derives for the gradient of the kernel takes the processor many times as long.
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(over: int, m: Inputs, w: Kernel) -> Outputs:
     batch, units, channels = m.shape
     half = w.shape[0] // 2
     apart = units if over == BATCH else 1
@@ -49,8 +53,8 @@ def convolve(m: Inputs, w: Kernel, over: int) -> Outputs:
     return out.reshape(batch, units, w.shape[2])
 
 
-def _convolve_forward(m: Inputs, w: Kernel, over: int) -> tuple[Outputs, tuple[Inputs, Kernel]]:
-    return convolve(m, w, over), (m, w)
+def _convolve_forward(over: int, m: Inputs, w: Kernel) -> tuple[Outputs, tuple[Inputs, Kernel]]:
+    return _convolve(over, m, w), (m, w)
 
 
 def _convolve_backward(
@@ -60,7 +64,7 @@ def _convolve_backward(
     return input_gradient(gradient, w, over), kernel_gradient(m, gradient, w.shape[0], over)
 
 
-convolve.defvjp(_convolve_forward, _convolve_backward)
+_convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def input_gradient(gradient: Outputs, w: Kernel, over: int) -> Inputs:
