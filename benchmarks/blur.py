@@ -62,7 +62,7 @@ def meta_step(families, hidden, states, batch, steps, remat):
     import optax
 
     import hebbax as hx
-    from hebbax.meta.problem import Problem
+    from hebbax.outer._problem import Problem
 
     rule = program_rule(states)
     objective = hx.objectives.QueryCrossEntropy(steps=steps, batch=batch, query=batch, remat=remat)

@@ -57,7 +57,7 @@ def meta_step(rule, theta, steps, way):
     import numpy as np
 
     import hebbax as hx
-    from hebbax.meta.problem import Problem
+    from hebbax.outer._problem import Problem
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(EXAMPLES, SIZES[0])).astype("float32")

@@ -60,7 +60,7 @@ def function_of(case, form):
     """Return the function of a case in one form, and its arguments."""
     import jax
 
-    from hebbax.ridge import few_shot_ridge
+    from hebbax.losses._ridge import few_shot_ridge
 
     rule, theta, net, xs, x, y = draw()
     update = update_of(form, rule)

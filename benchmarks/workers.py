@@ -39,7 +39,7 @@ def build(workers):
     import optax
 
     import hebbax as hx
-    from hebbax.meta.engines import Setup, engine_for
+    from hebbax.outer.engines import Setup, engine_for
 
     rule, key = hx.Hebbian(), jax.random.key(0)
     objective = hx.objectives.QueryCrossEntropy(steps=100, batch=256, query=256)

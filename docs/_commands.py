@@ -6,7 +6,7 @@ import os
 from unittest import mock
 
 from hebbax import cli
-from hebbax.experiments.registry import NAMES
+from hebbax.papers._registry import NAMES
 
 COLUMNS = "88"
 EXAMPLES = {"train": "blur/toy", "reproduce": "blur/toy", "data": "fetch"}

@@ -12,9 +12,9 @@ from pathlib import Path
 import jax.numpy as jnp
 
 import hebbax as hx
-from hebbax.meta.tuning import RATES
-from hebbax.plots_film import decision_film
-from hebbax.rules.backprop import LearningRate
+from hebbax.inner._tuning import RATES
+from hebbax.plots._film import decision_film
+from hebbax.rules._backprop import LearningRate
 
 FAMILIES = [hx.tasks.toy(name) for name in ("squares", "triangle")]
 HIDDEN, UPDATES, BATCH = (20,), 20, 128

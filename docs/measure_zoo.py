@@ -3,7 +3,7 @@
     python docs/measure_zoo.py [RULE ...]
 
 Given rules, only they are measured; the others, and Adam, stay as they were measured last. Needs
-the data of `TASKS` in `hebbax.experiments.zoo_table`. Besides what a card says of training, which
+the data of `TASKS` in `hebbax.cli._zoo_table`. Besides what a card says of training, which
 stays, it gets `results` and `baselines`; docs/results/zoo.md gets the table.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import jax
 
 from hebbax import save_rule, zoo
-from hebbax.experiments import zoo_table
-from hebbax.rule_file import read_rule_file
+from hebbax._rule_file import read_rule_file
+from hebbax.cli import _zoo_table as zoo_table
 
 SEEDS = 8
 PAGE = Path(__file__).parent / "results" / "zoo.md"

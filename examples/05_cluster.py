@@ -16,7 +16,7 @@ import jax
 import optax
 
 import hebbax as hx
-from hebbax.scale.ray import Ray
+from hebbax.cluster._ray import Ray
 
 
 def main(smoke: bool, directory: Path) -> None:

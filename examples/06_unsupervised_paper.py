@@ -18,7 +18,7 @@ import jax
 import optax
 
 import hebbax as hx
-from hebbax.scale.ray import Ray
+from hebbax.cluster._ray import Ray
 
 WAYS, SIZE = 10, 16
 LOOK = {"mask": 0.3, "example_mask": 0.3, "shift": 1}

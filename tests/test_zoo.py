@@ -6,7 +6,7 @@ import pytest
 
 import hebbax as hx
 from hebbax import zoo
-from hebbax.experiments.blur._xor import BACKPROP
+from hebbax.papers.blur._xor import BACKPROP
 
 
 def test_names_are_those_of_the_files():

@@ -16,19 +16,19 @@ from tyro.conf import subcommand
 
 from hebbax._version import __version__
 from hebbax.cli._command import BAD_INPUT, INTERRUPTED, Command
+from hebbax.cli._data import Data
+from hebbax.cli._doctor import Doctor
 from hebbax.cli._errors import BadInputError, check_name
+from hebbax.cli._evaluate import Evaluate
 from hebbax.cli._parse import parse
-from hebbax.cli.data import Data
-from hebbax.cli.doctor import Doctor
-from hebbax.cli.evaluate import Evaluate
-from hebbax.cli.plot import Plot
-from hebbax.cli.quickstart import Quickstart
-from hebbax.cli.reproduce import Reproduce
-from hebbax.cli.rules import Rules
-from hebbax.cli.show import Show
-from hebbax.cli.train import Train
-from hebbax.experiments.recipes import RECIPES
-from hebbax.experiments.registry import NAMES as EXPERIMENTS
+from hebbax.cli._plot import Plot
+from hebbax.cli._quickstart import Quickstart
+from hebbax.cli._reproduce import Reproduce
+from hebbax.cli._rules import Rules
+from hebbax.cli._show import Show
+from hebbax.cli._train import Train
+from hebbax.papers import NAMES as EXPERIMENTS
+from hebbax.recipes import RECIPES
 
 DESCRIPTION = (
     "Meta-learn learning rules, and train networks with them. "

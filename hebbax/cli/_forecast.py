@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hebbax.cli._console import say
 
 if TYPE_CHECKING:
-    from hebbax.meta.forecast import Forecast, Stage
+    from hebbax.doctor import Forecast, Stage
 
 
 def as_json(found: "Forecast") -> dict[str, Any]:
@@ -19,8 +19,7 @@ def say_forecast(place: Any, found: "Forecast", command: str) -> None:
     """Print a forecast. `command` is the one that begins the run."""
     from rich.table import Table
 
-    from hebbax.meta.forecast import spelt_seconds
-    from hebbax.meta.memory import spelt_bytes
+    from hebbax.doctor import spelt_bytes, spelt_seconds
 
     table = Table.grid(padding=(0, 3, 0, 0))
     where = "" if found.devices == 1 else f" on each of {found.devices} devices"
@@ -56,7 +55,7 @@ def say_forecast(place: Any, found: "Forecast", command: str) -> None:
 
 
 def _stage(stage: "Stage", several: bool) -> tuple[str, str]:
-    from hebbax.meta.forecast import spelt_seconds
+    from hebbax.doctor import spelt_seconds
 
     name = f"steps {stage.first:,} to {stage.last:,}" if several else "each meta-step"
     return name, (

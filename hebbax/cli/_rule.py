@@ -9,8 +9,8 @@ import jax
 from jaxtyping import PyTree
 
 from hebbax import zoo
+from hebbax._rule_file import hyperparameters, read_rule_file
 from hebbax.cli._errors import BadInputError, blame
-from hebbax.rule_file import hyperparameters, read_rule_file
 from hebbax.rules import AbstractRule
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from jaxtyping import PyTree
 
 from hebbax import zoo
-from hebbax.rule_file import read_rule_file
+from hebbax._rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
 

@@ -1,9 +1,11 @@
 """What is learned: the rule families and the learners they are compared with."""
 
+from hebbax.rules._backprop import Backprop as Backprop
+from hebbax.rules._backprop import LearningRate as LearningRate
+from hebbax.rules._backprop import Perceptron as Perceptron
+from hebbax.rules._hebbian import Hebbian as Hebbian
+from hebbax.rules._meta_rnn import MetaRnn as MetaRnn
 from hebbax.rules._rule import AbstractRule as AbstractRule
-from hebbax.rules.backprop import Backprop as Backprop
 from hebbax.rules.blur import Blur as Blur
-from hebbax.rules.hebbian import Hebbian as Hebbian
-from hebbax.rules.meta_rnn import MetaRnn as MetaRnn
 from hebbax.rules.unsupervised import UnsupervisedRule as UnsupervisedRule
 from hebbax.rules.vsml import Vsml as Vsml

@@ -10,14 +10,18 @@ from hebbax.tasks._augmented import AugmentedFamily as AugmentedFamily
 from hebbax.tasks._augmented import augmented as augmented
 from hebbax.tasks._by_name import by_name as by_name
 from hebbax.tasks._by_name import names as names
+from hebbax.tasks._datasets import TABULAR as TABULAR
 from hebbax.tasks._datasets import breast_cancer as breast_cancer
 from hebbax.tasks._datasets import digits as digits
 from hebbax.tasks._datasets import images as images
 from hebbax.tasks._datasets import iris as iris
+from hebbax.tasks._datasets import prepare as prepare
 from hebbax.tasks._datasets import tabular as tabular
 from hebbax.tasks._datasets import wine as wine
 from hebbax.tasks._family import AbstractFamily as AbstractFamily
+from hebbax.tasks._family import Batches as Batches
 from hebbax.tasks._family import Episode as Episode
+from hebbax.tasks._family import check_counts as check_counts
 from hebbax.tasks._glyphs import GlyphFamily as GlyphFamily
 from hebbax.tasks._glyphs import glyphs as glyphs
 from hebbax.tasks._noisy import NoisyFamily as NoisyFamily
@@ -28,7 +32,5 @@ from hebbax.tasks._projected import ProjectedFamily as ProjectedFamily
 from hebbax.tasks._projected import projected as projected
 from hebbax.tasks._subsets import SubsetFamily as SubsetFamily
 from hebbax.tasks._subsets import subsets as subsets
-from hebbax.tasks._synapses import SynapseFamily as SynapseFamily
-from hebbax.tasks._synapses import random_synapses as random_synapses
 from hebbax.tasks._toy import ToyFamily as ToyFamily
 from hebbax.tasks._toy import toy as toy

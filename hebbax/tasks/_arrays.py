@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
 from hebbax.data import images as _images
-from hebbax.data._bundled import stratified
+from hebbax.data import stratified
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, one_hot
 
 QUERY_FRACTION = 1 / 6

@@ -1,7 +1,7 @@
 """Families by name, for the command line and for recipes."""
 
 from hebbax._errors import check_choice
-from hebbax.data.toy import TOYS
+from hebbax.data import TOYS
 from hebbax.tasks._datasets import IMAGES, TABULAR, images, tabular
 from hebbax.tasks._family import AbstractFamily
 from hebbax.tasks._omniglot import omniglot

@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Float32
 
 from hebbax._errors import check_choice
-from hebbax.data import _sources, load
 from hebbax.data import images as _images
+from hebbax.data import load, source
+from hebbax.data import names as data_names
 from hebbax.tasks._arrays import ArrayFamily, build
 
 TABULAR = ("iris", "wine", "breast_cancer", "imdb")
-IMAGES = tuple(name for name in _sources.names() if name not in (*TABULAR, "omniglot"))
+IMAGES = tuple(name for name in data_names() if name not in (*TABULAR, "omniglot"))
 
 
 def images(
@@ -51,7 +52,7 @@ def images(
 
 
 def _check_classes(name: str, classes: tuple[int, ...]) -> tuple[int, ...]:
-    count = len(_sources.source(name).class_names)
+    count = len(source(name).class_names)
     if len(classes) < 2 or len(set(classes)) != len(classes):
         raise ValueError(f"classes must be two or more different numbers, not {classes}")
     if not all(0 <= label < count for label in classes):

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
 from hebbax._errors import check_choice
+from hebbax.data import DRAWERS, SIDE, load
 from hebbax.data import images as _images
-from hebbax.data import load
-from hebbax.data._omniglot import DRAWERS, SIDE
 from hebbax.tasks._datasets import prepare
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
 

@@ -11,8 +11,7 @@ from jaxtyping import Array, Int32, PRNGKeyArray, UInt8
 
 from hebbax._errors import check_choice
 from hebbax.data import images as _images
-from hebbax.data import load
-from hebbax.data._bundled import stratified
+from hebbax.data import load, stratified
 from hebbax.tasks._datasets import IMAGES
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
 

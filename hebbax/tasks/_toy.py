@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from hebbax.data.toy import toy_function
+from hebbax.data import toy_function
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
 
 TEST_POINTS = 2048

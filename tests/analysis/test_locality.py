@@ -5,7 +5,7 @@ import pytest
 
 import hebbax as hx
 from hebbax.analysis import locality
-from hebbax.analysis.locality import (
+from hebbax.analysis._locality import (
     INTO_RECEIVER,
     NEIGHBOURS,
     OUT_OF_SENDER,

@@ -7,11 +7,11 @@ import pytest
 
 from hebbax import save_rule
 from hebbax._trees import to_arrays
-from hebbax.experiments.recipes import RECIPES, BlurToy, Recipe
-from hebbax.meta import checkpoint
-from hebbax.meta.advice import Evidence, advise
-from hebbax.meta.diagnosis import Diagnosis, Measurement
-from hebbax.meta.probing import Sampling
+from hebbax.doctor._advice import Evidence, advise
+from hebbax.doctor._diagnosis import Diagnosis, Measurement
+from hebbax.doctor._probing import Sampling
+from hebbax.recipes import RECIPES, BlurToy, Recipe
+from hebbax.runs import checkpoint
 
 RECIPE = BlurToy(families=("xor",), hidden=(2,), unrolls=2, batch=4, query=4)
 

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from hebbax import __version__
+from hebbax.cli._evaluate import judged
 from hebbax.cli._parse import condense
-from hebbax.cli.evaluate import judged
-from hebbax.experiments.recipes import RECIPES, BlurToy
+from hebbax.recipes import RECIPES, BlurToy
 
 
 def test_version(hebbax):

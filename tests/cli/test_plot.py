@@ -123,6 +123,6 @@ def test_an_interrupted_run_is_gone_on_with_in_the_same_way(hebbax, monkeypatch)
         raise KeyboardInterrupt
 
     pytest.importorskip("tensorboardX")
-    monkeypatch.setattr("hebbax.meta.trainer.meta_train", interrupt)
+    monkeypatch.setattr("hebbax.runs.meta_train", interrupt)
     outcome = hebbax("train", "blur/toy", "--tensorboard")
     assert outcome.err.endswith("start again with: hebbax train blur/toy --tensorboard\n")

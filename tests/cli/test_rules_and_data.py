@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from hebbax import Backprop, Blur, Hebbian, MetaRnn, Vsml, data, save_rule, zoo
-from hebbax.experiments import zoo_table
+from hebbax.cli import _zoo_table as zoo_table
 
 
 def test_show_prints_labelled_matrices(hebbax, rule_file):
@@ -97,9 +97,9 @@ def test_rules_lists_the_zoo(hebbax):
 
 
 def test_rules_evaluate(hebbax, monkeypatch):
-    monkeypatch.setattr("hebbax.experiments.zoo_table.TASKS", ("digits",))
+    monkeypatch.setattr("hebbax.cli._zoo_table.TASKS", ("digits",))
     monkeypatch.setattr(
-        "hebbax.experiments.zoo_table.for_batches",
+        "hebbax.cli._zoo_table.for_batches",
         lambda: {"blur/mnist": zoo.load("blur/mnist")},
     )
     outcome = hebbax("rules", "--evaluate", "--seeds", 2, "--updates", 5, "--json")

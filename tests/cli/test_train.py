@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from hebbax.rule_file import read_rule_file
+from hebbax._rule_file import read_rule_file
 
 SMALL = (
     *("--families", "xor", "--hidden", 2, "--unrolls", 2, "--batch", 4, "--query", 4),
@@ -123,7 +123,7 @@ def test_interrupted_at_once(hebbax, monkeypatch):
     def interrupt(*_args, **_settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hebbax.meta.trainer.meta_train", interrupt)
+    monkeypatch.setattr("hebbax.runs.meta_train", interrupt)
     outcome = hebbax("train", "blur/toy", "--steps", 7)
     assert outcome.status == 130
     assert outcome.err == (

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hebbax.data.toy import TOYS, toy_function
+from hebbax.data._toy import TOYS, toy_function
 
 NAMES = sorted(TOYS)
 

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax.losses import cross_entropy
+from hebbax.losses._classification import cross_entropy
 
 SIZES = (3, 5, 4, 2)
 RATE = 0.1

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.rules.unsupervised import planes
-from hebbax.rules.unsupervised.network import BIAS_DEVIATION, WEIGHT_DEVIATION
+from hebbax.rules.unsupervised import _planes as planes
+from hebbax.rules.unsupervised._network import BIAS_DEVIATION, WEIGHT_DEVIATION
 
 SIZES = (6, 5, 4)
 SMALL = {"hidden_channels": 5, "top_channels": 4, "signal_channels": 3, "rank": 2, "top_units": 4}

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.rules.unsupervised import hidden, planes, readouts, signals, tiles
-from hebbax.rules.unsupervised.convolutions import BATCH, UNITS, block, convolve
-from hebbax.rules.unsupervised.parameters import Linear
+from hebbax.rules.unsupervised import _hidden as hidden
+from hebbax.rules.unsupervised import _planes as planes
+from hebbax.rules.unsupervised import _readouts as readouts
+from hebbax.rules.unsupervised import _signals as signals
+from hebbax.rules.unsupervised import _tiles as tiles
+from hebbax.rules.unsupervised._convolutions import BATCH, UNITS, block, convolve
+from hebbax.rules.unsupervised._parameters import Linear
 
 
 def normal(seed, *shape):

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from hebbax import UnsupervisedRule, unroll
-from hebbax.ridge import few_shot_ridge
-from hebbax.rules.unsupervised import Layer, Network, hidden, planes, readouts
-from hebbax.rules.unsupervised.parameters import (
+from hebbax.losses._ridge import few_shot_ridge
+from hebbax.rules.unsupervised import Layer, Network
+from hebbax.rules.unsupervised import _hidden as hidden
+from hebbax.rules.unsupervised import _planes as planes
+from hebbax.rules.unsupervised import _readouts as readouts
+from hebbax.rules.unsupervised._parameters import (
     CROSS_READOUTS,
     LOWER_READOUTS,
     PLANES,

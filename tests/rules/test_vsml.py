@@ -10,7 +10,7 @@ import pytest
 
 import hebbax as hx
 from hebbax.rules.vsml import Head, Layer, Network, cells
-from hebbax.rules.vsml import rule as rule_module
+from hebbax.rules.vsml import _rule as rule_module
 
 SIZES = (4, 3, 2)
 SMALL = {"state_size": 4, "message_size": 3}

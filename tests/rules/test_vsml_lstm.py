@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hebbax.rules.vsml import gates, lstm
+from hebbax.rules.vsml import _gates as gates
+from hebbax.rules.vsml import _lstm as lstm
 
 
 def sigmoid(z):

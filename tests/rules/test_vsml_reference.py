@@ -12,11 +12,11 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax.rules.backprop import BackpropState, Perceptron
-from hebbax.rules.meta_rnn import MetaRnnWeights
+from hebbax.rules._backprop import BackpropState, Perceptron
+from hebbax.rules._meta_rnn import MetaRnnWeights
 from hebbax.rules.vsml import Head, Layer, SharedCell, cells, theorem
-from hebbax.rules.vsml.meta_parameters import halved
-from hebbax.rules.vsml.network import averaged
+from hebbax.rules.vsml._meta_parameters import halved
+from hebbax.rules.vsml._network import averaged
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))

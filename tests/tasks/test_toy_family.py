@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hebbax import tasks
-from hebbax.data.toy import TOYS
+from hebbax.data._toy import TOYS
 
 RANDOM = sorted(name for name, function in TOYS.items() if function.random)
 FIXED = sorted(set(TOYS) - set(RANDOM))

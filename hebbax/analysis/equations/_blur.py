@@ -15,7 +15,7 @@ from hebbax.analysis.equations._written import (
     within,
 )
 from hebbax.rules import Blur
-from hebbax.rules.blur.genome import Genome
+from hebbax.rules.blur import Genome
 
 _OVER = {
     "batch": "over the batch",

@@ -3,11 +3,9 @@
 import numpy as np
 
 from hebbax.analysis.equations._written import block, equations, linear, number
-from hebbax.rules import Hebbian, UnsupervisedRule, Vsml
-from hebbax.rules.backprop import LearningRate
-from hebbax.rules.unsupervised.parameters import PLANES, Parameters
-from hebbax.rules.unsupervised.planes import PULL
-from hebbax.rules.vsml.meta_parameters import SharedCell
+from hebbax.rules import Hebbian, LearningRate, UnsupervisedRule, Vsml
+from hebbax.rules.unsupervised import PLANES, PULL, Parameters
+from hebbax.rules.vsml import SharedCell
 
 
 @equations.register

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hebbax.rules.vsml import lstm
-from hebbax.rules.vsml.meta_parameters import Head, SharedCell
-from hebbax.rules.vsml.network import Down, Feedback, Grid, Layer, Up
+from hebbax.rules.vsml import _lstm as lstm
+from hebbax.rules.vsml._meta_parameters import Head, SharedCell
+from hebbax.rules.vsml._network import Down, Feedback, Grid, Layer, Up
 
 CELLS = ("lstm", "vanilla", "multiplicative")
 REDUCTIONS = ("mean", "sum")

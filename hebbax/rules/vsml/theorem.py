@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hebbax.rules.vsml import cells
-from hebbax.rules.vsml.meta_parameters import SharedCell
-from hebbax.rules.vsml.network import Layer
+from hebbax.rules.vsml._meta_parameters import SharedCell
+from hebbax.rules.vsml._network import Layer
 
 
 def tick(theta: SharedCell, states: Float[Array, "a a n"]) -> Float[Array, "a a n"]:

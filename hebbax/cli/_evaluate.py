@@ -1,0 +1,235 @@
+"""`hebbax evaluate RULE --task TASK`."""
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from hebbax.cli._command import Command
+from hebbax.cli._console import console, print_json, say
+from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
+
+if TYPE_CHECKING:
+    from hebbax.inner import Curves
+
+OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
+POINTS = (1, 2, 5)
+BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(Command):
+    """Train networks with a rule, beside SGD, momentum and Adam, and judge them on a test set."""
+
+    rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
+    """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
+    task: Annotated[str, tyro.conf.arg(metavar="TASK")]
+    """A data set such as mnist (see `hebbax data list`) or a toy function such as xor."""
+    size: int | None = None
+    """Resize images to this many pixels a side; as they are by default."""
+    crop: int | None = None
+    """Keep this many pixels a side in the middle of images; all by default."""
+    hidden: tuple[int, ...] = (64,)
+    """Units of the hidden layers."""
+    steps: int = 50
+    """Updates."""
+    batch: int = BATCH
+    """Examples in each update."""
+    online: FlagCreatePairsOff[bool] = False
+    """Let examples of the test set come one by one, each predicted before it is learnt from; steps
+    are examples then, and accuracies the shares that were right so far."""
+    seeds: int = 8
+    """Networks, each with its own synapses and batches."""
+    seed: int = 0
+    """Decides every random number."""
+    baselines: bool = True
+    """Whether to run SGD, momentum and Adam too."""
+    json: FlagCreatePairsOff[bool] = False
+    """Print the results as JSON on standard output, all else on standard error."""
+
+    def run(self) -> int:
+        """Do it."""
+        at_least(1, size=self.size, crop=self.crop)
+        at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
+        check_seed(self.seed)
+        check_sizes(self.hidden)
+        if self.online and self.batch != BATCH:
+            raise BadInputError(
+                f"--batch is {self.batch}, but with --online examples come one by one."
+            )
+        from hebbax._compile_clock import CompileClock
+        from hebbax.cli._jax import set_up_jax
+
+        set_up_jax(runs=1)
+        import jax
+
+        from hebbax import tasks
+        from hebbax.cli._rule import find_rule
+
+        check_name("--task", self.task, tasks.names())
+        found = find_rule(self.rule)
+        with blame(f"--task {self.task}", ("size", "crop")):
+            family = tasks.by_name(self.task, size=self.size, crop=self.crop)
+        sizes = (family.inputs, *self.hidden, family.outputs)
+        with blame(f"--hidden {' '.join(map(str, self.hidden))}"):
+            # Some rules fit some depths only; a shape is enough to find out.
+            key = jax.random.key(self.seed)
+            jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
+
+        if self.online and self.steps > len(family.draw(key).test_set()[0]):
+            raise BadInputError(
+                f"--steps must be at most {len(family.draw(key).test_set()[0])}, the examples of "
+                f"the test set, with --online; got {self.steps}."
+            )
+        points = judged(self.steps)
+        begin = time.perf_counter()
+        with CompileClock() as clock:
+            curves, rates = self._compare(found, family, points, key)
+        seconds = {"compile": clock.seconds, "run": time.perf_counter() - begin - clock.seconds}
+        if self.json:
+            print_json(self._as_json(sizes, points, curves, rates, seconds))
+        else:
+            self._print(sizes, points, curves, rates, seconds)
+        return 0
+
+    def _compare(
+        self, found: Any, family: Any, points: tuple[int, ...], key: Any
+    ) -> tuple[dict[str, "Curves"], dict[str, list[float]]]:
+        """Return the curves of every learner, and the rates of those that have one."""
+        from hebbax._progress import Progress
+        from hebbax.inner import RATES, best_backprop, evaluate
+
+        settings: dict[str, Any] = {
+            "hidden": self.hidden,
+            "steps": self.steps,
+            "seeds": self.seeds,
+            "key": key,
+        }
+        if self.online:
+            evaluate, best_backprop = _online(points)
+        else:
+            settings |= {"batch": self.batch, "at": points}
+        optimizers = list(OPTIMIZERS) if self.baselines else []
+        # Counted in evaluations, of which a baseline takes one for each rate.
+        total = 1 + sum(len(RATES[name]) for name in optimizers)
+        rates: dict[str, list[float]] = {}
+        with Progress("evaluating", total, shown=True) as bar:
+            bar.update(0, "the rule")
+            curves = {"rule": evaluate(found.rule, found.theta, family, **settings)}
+            done = 1
+            for name in optimizers:
+                bar.update(done, OPTIMIZERS[name])
+                curves[name], chosen = best_backprop(name, family, **settings)
+                rates[name] = chosen.tolist()
+                done += len(RATES[name])
+            bar.update(done)
+        return curves, rates
+
+    def _as_json(
+        self,
+        sizes: tuple[int, ...],
+        points: tuple[int, ...],
+        curves: dict[str, "Curves"],
+        rates: dict[str, list[float]],
+        seconds: dict[str, float],
+    ) -> dict[str, Any]:
+        learners = {
+            name: {
+                "accuracy_mean": curve.accuracy.mean(axis=0),
+                "accuracy_std": curve.accuracy.std(axis=0),
+                "accuracy": curve.accuracy,
+                **({} if self.online else {"loss_mean": curve.loss.mean(axis=0)}),
+                **({"learning_rate": rates[name]} if name in rates else {}),
+            }
+            for name, curve in curves.items()
+        }
+        return {
+            "rule": self.rule,
+            "task": self.task,
+            "sizes": sizes,
+            **({} if self.online else {"batch": self.batch}),
+            "seeds": self.seeds,
+            "seed": self.seed,
+            "examples" if self.online else "updates": points,
+            "learners": learners,
+            "seconds": seconds,
+        }
+
+    def _print(
+        self,
+        sizes: tuple[int, ...],
+        points: tuple[int, ...],
+        curves: dict[str, "Curves"],
+        rates: dict[str, list[float]],
+        seconds: dict[str, float],
+    ) -> None:
+        from rich import box
+        from rich.table import Table
+
+        place = console()
+        say(place, f"{self.rule} on {self.task}: networks {'-'.join(map(str, sizes))}")
+        what = (
+            "share that was right of the first examples, each predicted before it was learnt from"
+            if self.online
+            else f"test accuracy after updates of {self.batch} examples"
+        )
+        say(place, f"{what}, mean ± deviation of {self.seeds} networks")
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("examples" if self.online else "updates", justify="right")
+        table.add_column("rule", justify="right")
+        for name in rates:
+            table.add_column(OPTIMIZERS[name], justify="right")
+            table.add_column("rate", justify="right", style="dim")
+        for index, point in enumerate(points):
+            cells = [str(point), _cell(curves["rule"], index)]
+            for name, chosen in rates.items():
+                cells += [_cell(curves[name], index), f"{chosen[index]:.2g}"]
+            table.add_row(*cells)
+        place.print(table)
+        if rates:
+            say(place, "rate: the best of four orders of magnitude, chosen at each row apart")
+        say(place, f"compiled in {seconds['compile']:.1f} s, ran for {seconds['run']:.1f} s")
+
+
+def _online(points: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return what takes the places of `evaluate` and `best_backprop`."""
+    import numpy as np
+
+    from hebbax.inner import Curves, best_online_backprop, evaluate_online
+
+    index = np.asarray(points) - 1
+
+    def curves(cumulative: np.ndarray) -> Curves:
+        accuracy = cumulative[:, index]
+        return Curves(np.asarray(points), accuracy, np.full_like(accuracy, np.nan))
+
+    def evaluate(*arguments: Any, **settings: Any) -> Curves:
+        return curves(evaluate_online(*arguments, **settings).cumulative)
+
+    def best(*arguments: Any, **settings: Any) -> tuple[Curves, np.ndarray]:
+        cumulative, chosen = best_online_backprop(*arguments, **settings)
+        return curves(cumulative), chosen[index]
+
+    return evaluate, best
+
+
+def judged(steps: int) -> tuple[int, ...]:
+    """Return the numbers of updates that are reported: 1, 2, 5, 10, … and the last."""
+    points = {steps}
+    scale = 1
+    while scale <= steps:
+        points.update(scale * point for point in POINTS if scale * point <= steps)
+        scale *= 10
+    return tuple(sorted(points))
+
+
+def _cell(curve: "Curves", index: int) -> str:
+    accuracy = curve.accuracy[:, index]
+    return f"{_short(float(accuracy.mean()))}±{_short(float(accuracy.std()))}"
+
+
+def _short(share: float) -> str:
+    text = f"{share:.3f}"
+    return text[1:] if text.startswith("0.") else text

@@ -1,0 +1,3 @@
+"""Workers on a Ray cluster."""
+
+from hebbax.cluster._ray import Ray as Ray

@@ -1,0 +1,12 @@
+"""A lifetime: updates in a row, and what a network is worth on the way."""
+
+from hebbax.inner._evaluation import Curves as Curves
+from hebbax.inner._evaluation import evaluate as evaluate
+from hebbax.inner._online import OnlineCurves as OnlineCurves
+from hebbax.inner._online import best_online_backprop as best_online_backprop
+from hebbax.inner._online import evaluate_online as evaluate_online
+from hebbax.inner._tuning import RATES as RATES
+from hebbax.inner._tuning import best_backprop as best_backprop
+from hebbax.inner._unrolling import Remat as Remat
+from hebbax.inner._unrolling import check_remat as check_remat
+from hebbax.inner._unrolling import unroll as unroll

@@ -1,0 +1,131 @@
+"""`evaluate_online`: predict each example, then learn from it, as they come."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
+
+from hebbax.inner._tuning import at_each_rate
+from hebbax.inner._unrolling import unroll
+from hebbax.losses import right
+from hebbax.rules import AbstractRule
+from hebbax.tasks import AbstractFamily
+
+AT_ONCE = 8
+"""Lifetimes computed side by side: more would not fit a processor's cache."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnlineCurves:
+    """What was right in lifetimes of single examples, each row a lifetime of its own.
+
+    **Fields:** `right` `[seeds, steps]`: whether the class of each example was predicted before
+    its label was seen.
+    """
+
+    right: Bool[np.ndarray, "seeds steps"]
+
+    @property
+    def cumulative(self) -> Float[np.ndarray, "seeds steps"]:
+        """Share that was right of all examples so far, in [0, 1] (VSML sec. 4.3)."""
+        return np.cumsum(self.right, axis=1) / np.arange(1, self.right.shape[1] + 1)
+
+    def after(self, steps: int) -> Float[np.ndarray, " seeds"]:
+        """Return the share that was right of the first `steps` examples."""
+        return self.right[:, :steps].mean(axis=1)
+
+
+def evaluate_online(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    *,
+    hidden: Sequence[int] = (),
+    steps: int = 200,
+    seeds: int = 8,
+    key: PRNGKeyArray | None = None,
+) -> OnlineCurves:
+    """Let `seeds` fresh networks learn from the test set, one example after another.
+
+    Each example is predicted before it is learnt from, so that all of them are unseen. They are
+    drawn without replacement.
+
+    **Arguments:**
+
+    - `hidden`: units of the hidden layers.
+    - `steps`: examples in a lifetime, no more than the test set has.
+    - `seeds`: lifetimes, each with its own network, order of examples and, where the family has
+      several, task; they share `key` (by default that of seed 0) with every other rule, so that
+      two rules meet the same examples.
+
+    **Raises:** `ValueError` for settings out of range.
+    """
+    for name, value in {"steps": steps, "seeds": seeds}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}.")
+    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    found = _lifetimes(rule, theta, family, tuple(hidden), steps, keys)
+    return OnlineCurves(np.asarray(found))
+
+
+@eqx.filter_jit
+def _lifetimes(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    hidden: tuple[int, ...],
+    steps: int,
+    keys: Key[Array, " seeds"],
+) -> Bool[Array, "seeds steps"]:
+    def lifetime(key: PRNGKeyArray) -> Bool[Array, " steps"]:
+        k_task, k_net, k_order = jax.random.split(key, 3)
+        x, y = family.draw(k_task).test_set()
+        if steps > len(x):
+            raise ValueError(
+                f"steps must be at most {len(x)}, the examples of the test set of {family.name}; "
+                f"got {steps}."
+            )
+        order = jax.random.permutation(k_order, len(x))[:steps]
+        net = rule.init_network(theta, k_net, (family.inputs, *hidden, family.outputs))
+        _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
+        return right(predictions[:, 0], y[order])
+
+    return jax.lax.map(lifetime, keys, batch_size=min(AT_ONCE, len(keys)))
+
+
+def best_online_backprop(
+    optimizer: str,
+    family: AbstractFamily,
+    *,
+    rates: Sequence[float] | None = None,
+    activation: str = "tanh",
+    **settings: Any,
+) -> tuple[Float[np.ndarray, "seeds steps"], Float[np.ndarray, " steps"]]:
+    """Return the cumulative accuracy of online backpropagation at its best learning rates.
+
+    The rate with the highest mean over the seeds is taken after each number of examples apart, so
+    that the baseline is better than any single run could be.
+
+    **Arguments:**
+
+    - `optimizer`: `sgd`, `momentum` or `adam`.
+    - `rates`: learning rates to choose from; four orders of magnitude by default.
+    - `settings`: passed to `evaluate_online`.
+
+    **Returns:** the cumulative accuracy, and the learning rate chosen.
+
+    **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
+    """
+    rates, lifetimes = at_each_rate(
+        optimizer,
+        rates,
+        activation,
+        lambda rule, theta: evaluate_online(rule, theta, family, **settings).cumulative,
+    )
+    found = np.stack(lifetimes)
+    best = np.argmax(found.mean(axis=1), axis=0)
+    return found[best, :, np.arange(found.shape[2])].T, np.asarray(rates)[best]

@@ -1,1 +1,0 @@
-"""How rules are learned: unrolls, meta-objectives, methods, the outer loop."""

@@ -1,0 +1,104 @@
+"""`Architectures`: hidden layers that differ from lifetime to lifetime."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias, cast
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+Units: TypeAlias = tuple[int, ...]
+"""Units of the hidden layers of a network."""
+Hidden: TypeAlias = Units | tuple[Units, ...]
+"""Those of all families' networks, or of each family's."""
+
+
+def as_hidden(hidden: Sequence[int] | Sequence[Sequence[int]], families: int) -> Hidden:
+    """Return the units of hidden layers as tuples: for all families, or for each its own.
+
+    **Raises:** `ValueError` if there are not as many as `families`.
+    """
+    own = [isinstance(units, Sequence) for units in hidden]
+    if not any(own):
+        return tuple(cast(Sequence[int], hidden))
+    if not all(own) or len(own) != families:
+        raise ValueError(
+            f"hidden must hold the units of each hidden layer, or a sequence of them for each of "
+            f"the families, {families} in number; got {list(hidden)}."
+        )
+    return tuple(tuple(units) for units in cast(Sequence[Sequence[int]], hidden))
+
+
+@dataclasses.dataclass(frozen=True)
+class Architectures:
+    """A distribution of hidden layers, for the place of one choice of them in `meta_train`.
+
+    Every lifetime has networks of its own size: a number of hidden layers drawn uniformly, and
+    for each of these layers a number of units drawn log-uniformly, as Metz et al. sample their
+    base models. Workers draw them, each for itself; in one process all lifetimes share a program,
+    and so a shape.
+
+    Every new shape costs a worker a compilation, the same one again does not as long as it is
+    among the last 32. `multiple` makes the same ones come again.
+
+    **Arguments:**
+
+    - `layers`: the fewest and the most hidden layers; the last layer, whose size is the task's
+      or the objective's, is not one of them.
+    - `units`: the fewest and the most units of each; multiples of `multiple`.
+    - `multiple`: units are rounded to a multiple of this.
+
+    **Raises:** `ValueError` for settings out of range.
+    """
+
+    layers: tuple[int, int] = (2, 5)
+    units: tuple[int, int] = (64, 512)
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse empty ranges."""
+        for name, least in (("layers", 0), ("units", 1)):
+            value = tuple(getattr(self, name))
+            if len(value) != 2 or not least <= value[0] <= value[1]:
+                raise ValueError(
+                    f"{name} must be a range (low, high) of numbers of at least {least}; "
+                    f"got {getattr(self, name)}."
+                )
+            object.__setattr__(self, name, value)
+        if self.multiple < 1:
+            raise ValueError(f"multiple must be at least 1; got {self.multiple}.")
+        if any(units % self.multiple for units in self.units):
+            raise ValueError(
+                f"units must be multiples of multiple, {self.multiple}; got {self.units}."
+            )
+
+    def draw(self, key: PRNGKeyArray) -> tuple[int, ...]:
+        """Return the units of the hidden layers of one lifetime."""
+        k_layers, k_units = jax.random.split(key)
+        low, high = self.layers
+        layers = int(jax.random.randint(k_layers, (), low, high + 1))
+        low, high = map(math.log, self.units)
+        drawn = jax.random.uniform(k_units, (layers,), minval=low, maxval=high)
+        return tuple(self._rounded(math.exp(value)) for value in drawn.tolist())
+
+    @property
+    def middle(self) -> tuple[int, ...]:
+        """The architecture that validation uses, so that its losses can be compared.
+
+        The mean number of layers, rounded down, of as many units as the geometric mean of the
+        bounds says.
+        """
+        return (self._rounded(math.sqrt(math.prod(self.units))),) * (sum(self.layers) // 2)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides results, as JSON has it."""
+        return {
+            "layers": list(self.layers),
+            "units": list(self.units),
+            "multiple": self.multiple,
+        }
+
+    def _rounded(self, units: float) -> int:
+        low, high = self.units
+        return min(max(round(units / self.multiple) * self.multiple, low), high)

@@ -1,0 +1,130 @@
+"""`FewShotRidge`: what features learnt without labels are worth."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hebbax.inner import unroll
+from hebbax.losses import few_shot_ridge
+from hebbax.outer.objectives._objective import AbstractObjective, Value
+from hebbax.rules import AbstractRule
+from hebbax.tasks import Episode
+
+
+class FewShotRidge(AbstractObjective):
+    """How well features learnt without labels serve a ridge regression on few labels.
+
+    The meta-objective of the unsupervised update rule (Metz et al., sec. 3.3 and appendix): on
+    `evaluations` pairs of labelled batches, the regression is fitted on one and judged on the
+    other. The rule is shown no labels, and the networks' last layer has `units` units, whatever
+    the task. The query set is split into the pairs: it holds `query` examples in all.
+
+    With a method that cuts lifetimes, features are judged after the last update of every
+    truncation; with `every_update` after each update, as Metz et al. do, and the mean is what
+    counts. The same labelled batches serve all updates of a truncation then.
+
+    **Arguments** besides those of all objectives:
+
+    - `units`: features, that is units of the networks' last layer.
+    - `evaluations`: pairs of labelled batches, whose losses are averaged.
+    - `penalty`: of the regression; `weight_penalty`: factor on its squared weights in the loss,
+      0 in the paper. See `hebbax.losses.few_shot_ridge`.
+    - `classes`: columns of the targets, the first ones, that are labels; None for all. Others,
+      such as rotations, count in the loss but not in the accuracy.
+    - `every_update`: judge after each update.
+    """
+
+    # The paper has 10 labelled examples a class in each batch; this is that for ten classes.
+    query: int = eqx.field(static=True, default=1000)
+    units: int = eqx.field(static=True, default=32)
+    evaluations: int = eqx.field(static=True, default=5)
+    penalty: float = eqx.field(static=True, default=0.1)
+    weight_penalty: float = eqx.field(static=True, default=0.1)
+    classes: int | None = eqx.field(static=True, default=None)
+    every_update: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        """Refuse too few query examples."""
+        for name in ("units", "evaluations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.query < 4 * self.evaluations or self.query % (2 * self.evaluations):
+            raise ValueError(
+                f"query must be a multiple of {2 * self.evaluations}, two batches for each of "
+                f"{self.evaluations} evaluations, with at least two examples in each; "
+                f"got {self.query}."
+            )
+        if not self.penalty > 0:
+            raise ValueError(f"penalty must be positive; got {self.penalty}.")
+        if not self.weight_penalty >= 0:
+            raise ValueError(f"weight_penalty must be at least 0; got {self.weight_penalty}.")
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the rule is shown the labels: it is not."""
+        return False
+
+    def unroll_and_judge(self, rule, theta, net, episode, first=0, taken=None):
+        """Return the network after the episode, and what that or its whole course was worth."""
+        if not self.every_update:
+            return super().unroll_and_judge(rule, theta, net, episode, first, taken)
+        judged = _Judged(rule, self, episode)
+        net, values = unroll(judged, theta, net, episode.x, None, remat=self.remat, taken=taken)
+        # What was not taken is zero, so that it does not count in the sum.
+        loss, *rest = jnp.sum(values[:, 0], axis=0) / (len(values) if taken is None else taken)
+        shapes = jax.eval_shape(lambda: self.judge(rule, theta, net, values, episode))[1]
+        return net, (loss, dict(zip(sorted(shapes), rest, strict=True)))
+
+    @property
+    def outputs(self) -> int:
+        """Units of the networks' last layer."""
+        return self.units
+
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+        """Fit and judge the ridge regressions."""
+        half = self.query // (2 * self.evaluations)
+
+        def evaluation(x: Float[Array, "both in"], y: Float[Array, "both out"]) -> Value:
+            # One pass over both, for batch normalisation makes features depend on their batch.
+            features = rule.predict(theta, net, x)
+            return few_shot_ridge(
+                features[:half],
+                y[:half],
+                features[half:],
+                y[half:],
+                classes=self.classes,
+                penalty=self.penalty,
+                weight_penalty=self.weight_penalty,
+            )
+
+        x, y = (
+            a.reshape(self.evaluations, 2 * half, a.shape[-1])
+            for a in (episode.query_x, episode.query_y)
+        )
+        losses, metrics = jax.vmap(evaluation)(x, y)
+        return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
+
+
+class _Judged(AbstractRule):
+    """A rule that returns, for a prediction, what its network is worth after the update."""
+
+    rule: AbstractRule
+    objective: FewShotRidge
+    episode: Episode
+
+    def init(self, key):
+        return self.rule.init(key)
+
+    def init_network(self, theta, key, sizes):
+        return self.rule.init_network(theta, key, sizes)
+
+    def update(self, theta, net, x, y):
+        net, prediction = self.rule.update(theta, net, x, y)
+        loss, metrics = self.objective.judge(self.rule, theta, net, prediction, self.episode)
+        values = jnp.stack([loss, *(metrics[name] for name in sorted(metrics))])
+        # A row for each example, as predictions have.
+        return net, jnp.broadcast_to(values, (len(x), len(values)))
+
+    def predict(self, theta, net, x):
+        return self.rule.predict(theta, net, x)

@@ -1,0 +1,51 @@
+"""`OnlineCrossEntropy`: the whole course of a lifetime."""
+
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from hebbax._errors import check_choice
+from hebbax.losses import accuracy, cross_entropy
+from hebbax.outer.objectives._objective import AbstractObjective, Value
+
+
+class OnlineCrossEntropy(AbstractObjective):
+    """Mean or sum over the lifetime of the cross-entropies of what was predicted before updates.
+
+    Every batch of the lifetime is a query set for the updates before it, and the query set one
+    for all of them, so each prefix of the lifetime counts alike. `skip` leaves out the first
+    predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
+    """
+
+    skip: int = eqx.field(static=True, default=1)
+    reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
+
+    def __check_init__(self) -> None:
+        """Refuse to leave out fewer than no predictions."""
+        if self.skip < 0:
+            raise ValueError(f"skip must be at least 0; got {self.skip}.")
+        check_choice("reduction", self.reduction, ("mean", "sum"))
+
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+        """Judge every prediction."""
+        last = rule.predict(theta, net, episode.query_x)
+        loss = cross_entropy(last, episode.query_y)
+        metrics = {"accuracy": accuracy(last, episode.query_y)}
+        steps = len(predictions)
+        if taken is None and isinstance(first, int):
+            counted = max(steps - max(self.skip - first, 0), 0)
+            if counted:
+                early = cross_entropy(predictions[-counted:], episode.y[-counted:])
+                loss = loss + counted * early
+            total = counted + 1
+        else:
+            index = jnp.arange(steps)
+            counts = index + first >= self.skip
+            counts = counts if taken is None else counts & (index < taken)
+            each = jax.vmap(cross_entropy)(predictions, episode.y)
+            # Not a product, for 0 times what is not a number is not 0.
+            loss = loss + jnp.sum(jnp.where(counts, each, 0.0))
+            total = jnp.sum(counts) + 1
+        return jnp.asarray(loss if self.reduction == "sum" else loss / total), metrics

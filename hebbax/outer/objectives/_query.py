@@ -1,0 +1,29 @@
+"""Objectives that judge the end of a lifetime."""
+
+from hebbax.losses import accuracy, cross_entropy
+from hebbax.outer.objectives._objective import AbstractObjective, Value
+
+
+class QueryCrossEntropy(AbstractObjective):
+    """Cross-entropy on the query set after the last update (BLUR sec. 3.3).
+
+    With a method that cuts lifetimes, after the last update of every truncation.
+    """
+
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+        """Judge the query set."""
+        prediction = rule.predict(theta, net, episode.query_x)
+        loss = cross_entropy(prediction, episode.query_y)
+        return loss, {"accuracy": accuracy(prediction, episode.query_y)}
+
+
+class QueryAccuracy(AbstractObjective):
+    """One minus the accuracy on the query set after the last update.
+
+    It has no useful gradient: for evolution strategies (BLUR sec. 4.4) and for evaluation.
+    """
+
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+        """Judge the query set."""
+        right = accuracy(rule.predict(theta, net, episode.query_x), episode.query_y)
+        return 1 - right, {"accuracy": right}

@@ -1,0 +1,110 @@
+"""`Hebbian`: the classical local rules, plain and Oja's."""
+
+import itertools
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from hebbax.rules import activations
+from hebbax.rules._backprop import LearningRate, Perceptron, draw_perceptron
+from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
+from hebbax.rules._rule import AbstractRule, check_batch
+
+
+class Hebbian(AbstractRule):
+    """Each synapse grows with the product of the activities it joins; the label clamps the top.
+
+    With labels the last layer's activity is taken to be ±1 as they say; the layers below it learn
+    without supervision. With `oja`, each synapse decays by its receiver's squared activity
+    (Oja, 1982), which keeps it bounded.
+
+    **Arguments:**
+
+    - `oja`: Δw = γ (y x − y² w) instead of γ y x, averaged over the batch.
+    - `learning_rate`: what `init` puts into θ, γ.
+    - `activation`: of the hidden layers; see `activations.NAMES`, the plain ones.
+    """
+
+    oja: bool = eqx.field(static=True, default=True)
+    learning_rate: float = eqx.field(static=True, default=1e-1)
+    activation: str = eqx.field(static=True, default="tanh")
+
+    def __check_init__(self) -> None:
+        """Refuse unknown options by name."""
+        activations.plain(self.activation)
+
+    def init(self, key: PRNGKeyArray) -> LearningRate:
+        """Return the learning rate as θ."""
+        return LearningRate(jnp.asarray(self.learning_rate, float))
+
+    def init_network(
+        self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]
+    ) -> Perceptron:
+        """Draw a perceptron of `sizes` units, input first."""
+        return draw_perceptron(key, sizes)
+
+    def update(
+        self,
+        theta: LearningRate,
+        net: Perceptron,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> tuple[Perceptron, Float[Array, "batch out"]]:
+        """Change all synapses by one batch; without labels the top layer learns from itself."""
+        check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        layers, prediction = self._activity(net, x, y)
+        return self._changed(theta, net, layers), prediction
+
+    def plasticity(
+        self,
+        theta: LearningRate,
+        net: Perceptron,
+        x: Float[Array, "batch in"],
+        y: Float[Array, "batch out"] | None,
+    ) -> Plasticity:
+        """Return the change of the weights, given the activity of all units."""
+
+        def change(neurons: Neurons, synapses: Synapses) -> Synapses:
+            weights = tuple(w[:, :, 0] for w in synapses)
+            changed = self._changed(theta, Perceptron(weights, net.biases), [n.T for n in neurons])
+            return tuple(w[:, :, None] for w in changed.weights)
+
+        check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        layers, _ = self._activity(net, x, y)
+        return Plasticity(
+            tuple(a.T for a in layers), tuple(w[:, :, None] for w in net.weights), change
+        )
+
+    def _activity(
+        self, net: Perceptron, x: Float[Array, "batch in"], y: Float[Array, "batch out"] | None
+    ) -> tuple[list[Float[Array, "batch _"]], Float[Array, "batch out"]]:
+        """Return the activity of all layers, the labels at the top, and the prediction."""
+        layers = net(x, activations.plain(self.activation))
+        prediction = layers[-1]
+        if y is not None:
+            layers = [*layers[:-1], (2 * y - 1).astype(prediction.dtype)]
+        return [x, *layers], prediction
+
+    def _changed(
+        self, theta: LearningRate, net: Perceptron, layers: Sequence[Float[Array, "batch _"]]
+    ) -> Perceptron:
+        weights, biases = [], []
+        for w, b, (pre, post) in zip(
+            net.weights, net.biases, itertools.pairwise(layers), strict=True
+        ):
+            change, bias_change = pre.T @ post / len(pre), jnp.mean(post, axis=0)
+            if self.oja:
+                decay = jnp.mean(post**2, axis=0)
+                change, bias_change = change - decay[None] * w, bias_change - decay * b
+            weights.append(w + theta.learning_rate * change)
+            biases.append(b + theta.learning_rate * bias_change)
+        return Perceptron(tuple(weights), tuple(biases))
+
+    def predict(
+        self, theta: LearningRate, net: Perceptron, x: Float[Array, "batch in"]
+    ) -> Float[Array, "batch out"]:
+        """Return the activity of the last layer."""
+        check_batch(x, None, (net.sizes[0], net.sizes[-1]))
+        return net(x, activations.plain(self.activation))[-1]

@@ -1,0 +1,288 @@
+"""A run of the outer loop: where it is, how it moves on, what it writes."""
+
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
+
+from hebbax._progress import Progress
+from hebbax._rule_file import known, save_rule
+from hebbax._trees import from_arrays, to_arrays
+from hebbax.devices import gather
+from hebbax.outer import Best, Curriculum, Validator, Workers
+from hebbax.outer.engines import AbstractEngine, Setup, engine_for
+from hebbax.outer.objectives import Objective
+from hebbax.runs import checkpoint
+from hebbax.runs._callbacks import Callback
+from hebbax.runs._run_directory import RunDirectory
+
+DIVERGED = 10
+"""So many meta-steps in a row that are not finite are no accident any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What `meta_train` found.
+
+    **Fields:**
+
+    - `theta`: the meta-parameters with the lowest validation loss, of any run at any checkpoint.
+    - `thetas`: those of all runs after the last step, with a leading axis.
+    - `loss`, `run`, `step`: the validation loss of `theta`, and which run had it when.
+    - `history`: the logged lines, as in `metrics.jsonl`.
+    - `compile_seconds`, `seconds`: time to compile, and to run.
+    """
+
+    theta: PyTree
+    thetas: PyTree
+    loss: float
+    run: int
+    step: int
+    history: tuple[dict[str, Any], ...]
+    compile_seconds: float
+    seconds: float
+
+
+class Run:
+    """The run that `meta_train` makes or goes on with: where it is, and how it moves."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        objective: Objective | Curriculum,
+        workers: Workers | None,
+        thetas: PyTree,
+        k_init: PRNGKeyArray,
+        k_validation: PRNGKeyArray,
+        validation: int,
+        folder: RunDirectory | None,
+        card: dict[str, Any],
+    ):
+        self.setup, self.objective, self.workers = setup, objective, workers
+        self.k_validation, self.validation = k_validation, validation
+        self.folder, self.card = folder, card
+        self.compile_seconds = 0.0
+        self.step, self.stage = 0, 0
+        self.history: list[dict[str, Any]] = []
+        self.best = Best(jax.tree.map(lambda a: a[0], thetas))
+        self.engine = self._engine(setup)
+        self.validator: Validator | None = None
+        self.state = self.engine.start(thetas, jax.random.fold_in(k_init, 1))
+        if folder is not None:
+            self._resume(folder)
+        self.good, self.good_step = self.state, self.step
+        self.judged = [math.inf] * setup.runs
+        for line in self.history:
+            self.judged = line.get("validation_loss", self.judged)
+
+    def _engine(self, setup: Setup) -> AbstractEngine[Any]:
+        return engine_for(setup) if self.workers is None else self.workers.engine(setup)
+
+    def close(self) -> None:
+        """Give back what the engine holds."""
+        self.engine.close()
+
+    def _resume(self, folder: RunDirectory) -> None:
+        def restore(arrays: dict[str, np.ndarray]) -> tuple[Any, PyTree]:
+            parts: dict[str, dict[str, np.ndarray]] = {"state": {}, "best": {}}
+            for name, array in arrays.items():
+                part, _, rest = name.partition("/")
+                parts.setdefault(part, {})[rest] = array
+            best = from_arrays(jax.eval_shape(lambda: self.best.theta), parts["best"])
+            return self.engine.from_arrays(parts["state"], like=self.state), best
+
+        found = checkpoint.load(folder.path, restore)
+        if found is not None:
+            self.step, (self.state, theta), about = found
+            self.history, self.stage = about["history"], about["stage"]
+            self.best = Best(theta, **about["best"])
+        if folder.writes:
+            folder.restart_log(self.history)
+
+    def keep(self) -> None:
+        """Write a checkpoint, and the best rule so far."""
+        if self.folder is None:
+            return
+        best = {name: getattr(self.best, name) for name in ("loss", "run", "step")}
+        state = self.engine.to_arrays(self.state)
+        if not self.folder.writes:
+            return
+        arrays = {f"state/{name}": array for name, array in state.items()}
+        arrays |= {f"best/{name}": array for name, array in to_arrays(self.best.theta).items()}
+        about = {"history": self.history, "stage": self.stage, "best": best}
+        try:
+            checkpoint.save(self.folder.path, self.step, arrays, about)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the checkpoint of step {self.step} cannot be written ({error.strerror}); those "
+                f"before it are whole: mend that, and the same call goes on from the last",
+                str(self.folder.path),
+            ) from error
+        if known(self.setup.rule) and math.isfinite(self.best.loss):
+            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
+            file = self.folder.path / "rule.safetensors"
+            save_rule(file, self.setup.rule, self.best.theta, card)
+
+    def go(
+        self,
+        steps: int,
+        log_every: int,
+        checkpoint_every: int,
+        callbacks: Sequence[Callback],
+        progress: bool,
+    ) -> Result:
+        """Take meta-steps until there have been `steps` of them."""
+        begin = time.perf_counter()
+        try:
+            with Progress("meta-training", steps, self.step, shown=progress) as bar:
+                while self.step < steps:
+                    self._enter_stage()
+                    reached = self._turn(steps, log_every, checkpoint_every)
+                    lap = time.perf_counter()
+                    state, metrics = self.engine.advance(self.state, self.step, reached - self.step)
+                    line = self._line(reached, metrics, time.perf_counter() - lap)
+                    end = isinstance(self.objective, Curriculum) and (
+                        reached == self.objective.end(self.stage)
+                    )
+                    turn = end or reached % checkpoint_every == 0 or reached == steps
+                    best, judged, good = self.best, self.judged, self.good
+                    if turn:
+                        state, best, judged = self._judge(state, reached, line, synchronize=end)
+                        good = state
+                    # All at once, so that an interrupt finds the run before or after, not between.
+                    self.state, self.step, self.best, self.judged, self.history, self.good = (
+                        state, reached, best, judged, [*self.history, line], good,
+                    )  # fmt: skip
+                    if self.folder is not None and self.folder.writes:
+                        self.folder.log(line)
+                    for callback in callbacks:
+                        callback.log(line)
+                    if turn:
+                        self.good_step = reached
+                        self.keep()
+                    bar.update(reached, _headline(metrics))
+        except KeyboardInterrupt:
+            self.keep()
+            raise
+        return Result(
+            theta=self.best.theta,
+            thetas=jax.tree.map(jnp.asarray, gather(self.engine.thetas(self.state))),
+            loss=self.best.loss,
+            run=self.best.run,
+            step=self.best.step,
+            history=tuple(self.history),
+            compile_seconds=self.compile_seconds,
+            seconds=time.perf_counter() - begin - self.compile_seconds,
+        )
+
+    def _enter_stage(self) -> None:
+        """Compile for the stage that this step belongs to, and judge the best θ by its measure."""
+        stage = self.objective.stage(self.step) if isinstance(self.objective, Curriculum) else 0
+        if self.validator is not None and stage == self.stage:
+            return
+        begin = time.perf_counter()
+        setup = dataclasses.replace(self.setup, objective=at_stage(self.objective, stage))
+        if setup.objective != self.engine.setup.objective:
+            self.engine.close()
+            self.engine = self._engine(setup)
+        self.engine.compile(self.state)
+        self.validator = Validator(setup, self.k_validation, self.validation)
+        self.validator.compile(self.engine.thetas(self.state))
+        if stage != self.stage and math.isfinite(self.best.loss):
+            loss = self.validator.of(self.best.theta, self.setup.runs)
+            self.best = dataclasses.replace(self.best, loss=loss)
+        self.stage = stage
+        self.compile_seconds += time.perf_counter() - begin
+
+    def _turn(self, steps: int, log_every: int, checkpoint_every: int) -> int:
+        """Return the next step at which something is to be done."""
+        turns = [
+            steps,
+            self.step + log_every - self.step % log_every,
+            self.step + checkpoint_every - self.step % checkpoint_every,
+        ]
+        if isinstance(self.objective, Curriculum):
+            end = self.objective.end(self.stage)
+            turns += [] if end is None else [end]
+        return min(turns)
+
+    def _line(self, reached: int, metrics: dict[str, Any], seconds: float) -> dict[str, Any]:
+        rate = (reached - self.step) / seconds
+        return {
+            "step": reached,
+            **metrics,
+            "step_seconds": round(1 / rate, 6),
+            "meta_steps_per_s": round(rate, 2),
+            "inner_updates_per_s": round(rate * self.engine.updates_per_step(), 1),
+        }
+
+    def _judge(
+        self, state: Any, reached: int, line: dict[str, Any], synchronize: bool
+    ) -> tuple[Any, Best, list[float]]:
+        """Validate, send back what diverged, and at a stage's end copy the best run."""
+        assert self.validator is not None
+        losses = self.validator(self.engine.thetas(state))
+        line["validation_loss"] = losses.tolist()
+        best = self.best.after(self.engine.thetas(state), losses, reached)
+        length, since = self.engine.streaks(state)
+        patience = min(DIVERGED, reached - self.good_step)
+        lost = [
+            length[run] >= patience
+            or (math.isfinite(self.judged[run] or math.nan) and not math.isfinite(losses[run]))
+            for run in range(self.setup.runs)
+        ]
+        judged = [
+            before if gone else float(now)
+            for before, now, gone in zip(self.judged, losses, lost, strict=True)
+        ]
+        if any(lost):
+            state = self.engine.replace_runs(
+                state, self.good, [run if gone else None for run, gone in enumerate(lost)]
+            )
+            line["diverged"] = [
+                self._divergence(run, int(since[run]) if length[run] else reached - 1)
+                for run, gone in enumerate(lost)
+                if gone
+            ]
+        if synchronize and self.setup.apart:
+            finite = np.where(np.isfinite(judged), judged, np.inf)
+            chosen = int(np.argmin(finite))
+            line["synchronized_on"] = chosen
+            state = self.engine.replace_runs(state, state, [chosen] * self.setup.runs)
+            judged = [judged[chosen]] * self.setup.runs
+        return state, best, judged
+
+    def _divergence(self, run: int, step: int) -> dict[str, Any]:
+        key = self.setup.step_key(self.setup.key, step)
+        key = jax.random.key_data(key[run] if self.setup.apart else key).tolist()
+        warnings.warn(
+            f"run {run + 1} of {self.setup.runs} diverged at step {step} (key {key}) and goes back "
+            f"to where it was at step {self.good_step}.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return {"run": run, "step": step, "key": key, "back_to": self.good_step}
+
+
+def at_stage(objective: Objective | Curriculum, stage: int) -> Any:
+    """Return the objective of a stage, which is the objective itself without a curriculum."""
+    return objective.at(stage) if isinstance(objective, Curriculum) else objective
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    best = min(range(len(metrics["loss"])), key=lambda run: _or_infinity(metrics["loss"][run]))
+    return " ".join(
+        f"{name} {metrics[name][best]:.3f}" for name in ("loss", "accuracy") if name in metrics
+    )
+
+
+def _or_infinity(value: float) -> float:
+    return value if math.isfinite(value) else math.inf
