@@ -12,6 +12,7 @@ from hebbax import tasks as tasks
 from hebbax import zoo as zoo
 from hebbax._rule_file import RuleFileError as RuleFileError
 from hebbax._rule_file import load_rule as load_rule
+from hebbax._rule_file import register_rule as register_rule
 from hebbax._rule_file import save_rule as save_rule
 from hebbax._version import __version__ as __version__
 from hebbax.cluster import Ray as Ray
@@ -35,6 +36,7 @@ from hebbax.rules import Backprop as Backprop
 from hebbax.rules import Blur as Blur
 from hebbax.rules import Hebbian as Hebbian
 from hebbax.rules import MetaRnn as MetaRnn
+from hebbax.rules import Plasticity as Plasticity
 from hebbax.rules import UnsupervisedRule as UnsupervisedRule
 from hebbax.rules import Vsml as Vsml
 from hebbax.runs import Callback as Callback

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -16,18 +16,17 @@ from hebbax._files import write_arrays
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.rules import AbstractRule
 
-FORMAT = 1
+FORMAT = 2
+"""2 groups options of `Blur` that belong together, and names rules that are not of hebbax."""
 FAMILIES: dict[str, type[AbstractRule]] = {
-    cls.__name__: cls
-    for cls in (
-        rules.Blur,
-        rules.Vsml,
-        rules.Backprop,
-        rules.Hebbian,
-        rules.MetaRnn,
-        rules.UnsupervisedRule,
-    )
+    name: found
+    for name, found in vars(rules).items()
+    if isinstance(found, type) and issubclass(found, AbstractRule) and found is not AbstractRule
 }
+"""The rules that a file names by themselves: those of the facade of `hebbax.rules`."""
+_registered: dict[str, type[AbstractRule]] = {}
+
+Rule = TypeVar("Rule", bound=type[AbstractRule])
 
 
 class RuleFileError(ValueError):
@@ -35,8 +34,36 @@ class RuleFileError(ValueError):
 
 
 def hyperparameters(rule: AbstractRule) -> dict[str, Any]:
-    """Return the fields of `rule` by name."""
-    return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    """Return the fields of `rule` by name, groups of options as dictionaries."""
+    fields = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    return {name: _plain(value) for name, value in fields.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def family_name(rule: type[AbstractRule]) -> str:
+    """Return what a rule file calls a class: its name, or `module:Class` of one not of hebbax."""
+    if FAMILIES.get(rule.__name__) is rule:
+        return rule.__name__
+    return f"{rule.__module__}:{rule.__qualname__}"
+
+
+def register_rule(rule: Rule) -> Rule:
+    """Let rule files hold rules of a class of your own; a decorator, too.
+
+    A file only says `module:Class`. Nothing is imported on its word: what it names must be a
+    family of hebbax, registered here, or passed to `load_rule`.
+
+    **Raises:** `TypeError` unless `rule` is a class of rules.
+    """
+    if not (isinstance(rule, type) and issubclass(rule, AbstractRule)):
+        raise TypeError(f"rule must be a subclass of AbstractRule; got {rule!r}.")
+    _registered[family_name(rule)] = rule
+    return rule
 
 
 def save_rule(
@@ -50,12 +77,12 @@ def save_rule(
     **Arguments:**
 
     - `path`: ends in `.safetensors`.
-    - `rule`, `theta`: what to write. Hyper-parameters must be plain values.
+    - `rule`, `theta`: what to write. Hyper-parameters must be plain values. A rule that is not of
+      hebbax is written as `module:Class`; see `register_rule` for how it is read again.
     - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
 
-    **Raises:** `ValueError` for a rule of no known family, or whose hyper-parameters or card
-    cannot be written as JSON, or a θ that is not the rule's; `OSError` where the folder cannot
-    be written.
+    **Raises:** `ValueError` for a rule whose hyper-parameters, or a card that cannot be written
+    as JSON, or a θ that is not the rule's; `OSError` where the folder cannot be written.
     """
     metadata, arrays = _metadata(rule, card), to_arrays(theta)
     try:
@@ -65,22 +92,13 @@ def save_rule(
     write_arrays(Path(path), arrays, metadata)
 
 
-def known(rule: AbstractRule) -> bool:
-    """Return whether `rule` is of a family that a rule file can hold."""
-    return FAMILIES.get(type(rule).__name__) is type(rule)
-
-
 def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
     """Raise the `ValueError` that `save_rule` would raise for this rule or card."""
     _metadata(rule, card)
 
 
 def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
-    family = type(rule).__name__
-    if not known(rule):
-        raise ValueError(
-            f"a rule file holds a rule of one of the families {', '.join(FAMILIES)}; got {family}."
-        )
+    family = family_name(type(rule))
     written = {}
     for name, value in {**hyperparameters(rule), "card": card or {}}.items():
         try:
@@ -100,13 +118,13 @@ def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]
 
 
 def read_rule_file(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], rule: type[AbstractRule] | None = None
 ) -> tuple[AbstractRule, PyTree, dict[str, Any]]:
-    """Return the rule, its θ and its card.
+    """Return the rule, its θ and its card; `rule` as in `load_rule`.
 
     **Raises:** `FileNotFoundError`, or `RuleFileError` for a file that is truncated, not
-    safetensors, of another program, of a newer format, of an unknown family, or whose arrays do
-    not fit the rule it describes.
+    safetensors, of another program, of a newer format, of a class that is not known, or whose
+    arrays do not fit the rule it describes.
     """
     path = Path(path)
     if not path.is_file():
@@ -131,23 +149,53 @@ def read_rule_file(
             f"{path} has the rule-file format {metadata['hebbax_format']}; this version of hebbax "
             f"reads formats up to {FORMAT}: install a newer one."
         )
-    family = metadata.get("family")
-    if family not in FAMILIES:
-        raise RuleFileError(
-            f"{path} holds a rule of the family {family!r}; this version of hebbax knows "
-            f"{', '.join(FAMILIES)}."
-        )
+    family = metadata.get("family", "")
+    cls = _class_of(path, family, rule)
     try:
-        rule = FAMILIES[family](**json.loads(metadata["hyperparameters"]))
-        skeleton = jax.eval_shape(rule.init, jax.random.key(0))
+        found = cls.from_hyperparameters(json.loads(metadata["hyperparameters"]))
+        skeleton = jax.eval_shape(found.init, jax.random.key(0))
         theta = from_arrays(skeleton, arrays)
         card = json.loads(metadata["card"])
     except (KeyError, TypeError, ValueError) as error:
         raise RuleFileError(f"{path} does not fit the {family} it describes: {error}.") from error
-    return rule, theta, card
+    return found, theta, card
 
 
-def load_rule(path: str | os.PathLike[str]) -> tuple[AbstractRule, PyTree]:
-    """Return the rule and θ of a rule file; see `read_rule_file` for the errors."""
-    rule, theta, _ = read_rule_file(path)
-    return rule, theta
+def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[AbstractRule]:
+    """Return the class that a file may be read as."""
+    if rule is not None:
+        # A script's classes are of the module __main__, and of another one once it is imported.
+        if family.rpartition(":")[2] != family_name(rule).rpartition(":")[2]:
+            raise RuleFileError(
+                f"{path} holds a rule of {family!r}; it was to be read as {family_name(rule)!r}."
+            )
+        return rule
+    known = {**_registered, **FAMILIES}
+    if family in known:
+        return known[family]
+    if ":" in family:
+        raise RuleFileError(
+            f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
+            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
+            f"register it with hebbax.register_rule."
+        )
+    raise RuleFileError(
+        f"{path} holds a rule of the family {family!r}; this version of hebbax knows "
+        f"{', '.join(FAMILIES)}."
+    )
+
+
+def load_rule(
+    path: str | os.PathLike[str], rule: type[AbstractRule] | None = None
+) -> tuple[AbstractRule, PyTree]:
+    """Return the rule and θ of a rule file.
+
+    **Arguments:**
+
+    - `rule`: the class of a rule that is not of hebbax, unless `register_rule` knows it. The
+      module in which it was defined may have changed since, its name may not.
+
+    **Raises:** see `read_rule_file`.
+    """
+    found, theta, _ = read_rule_file(path, rule)
+    return found, theta

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax._rule_file import check_writable, known
+from hebbax._rule_file import check_writable
 from hebbax.devices import Layout, is_first_process
 from hebbax.networks import Architectures, as_hidden
 from hebbax.outer import Curriculum, Workers
@@ -124,7 +124,7 @@ def meta_train(
             "each of which has networks of a size of its own."
         )
     units = hidden.middle if isinstance(hidden, Architectures) else as_hidden(hidden, len(families))
-    if directory is not None and known(rule):
+    if directory is not None:
         check_writable(rule, card)
 
     k_init, k_train, k_validation = jax.random.split(key, 3)
