@@ -33,6 +33,18 @@ class RuleFileError(ValueError):
     """A rule file that cannot be read; the message says which and why."""
 
 
+class ForeignRuleError(RuleFileError):
+    """A rule file of a `family` that is not of hebbax, and whose class nobody has named."""
+
+    def __init__(self, path: Path, family: str):
+        self.family = family
+        super().__init__(
+            f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
+            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
+            f"register it with hebbax.register_rule."
+        )
+
+
 def hyperparameters(rule: AbstractRule) -> dict[str, Any]:
     """Return the fields of `rule` by name, groups of options as dictionaries."""
     fields = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
@@ -174,11 +186,7 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
     if family in known:
         return known[family]
     if ":" in family:
-        raise RuleFileError(
-            f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
-            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
-            f"register it with hebbax.register_rule."
-        )
+        raise ForeignRuleError(path, family)
     raise RuleFileError(
         f"{path} holds a rule of the family {family!r}; this version of hebbax knows "
         f"{', '.join(FAMILIES)}."

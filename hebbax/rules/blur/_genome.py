@@ -95,5 +95,7 @@ def section(genome: Genome, title: str) -> Section:
     """Return the arrays of one genome, for a page that shows it."""
     return Section(
         title,
-        tuple(Entry(array, *_WORDS.get(name, (name,))) for name, array in to_arrays(genome).items()),
+        tuple(
+            Entry(array, *_WORDS.get(name, (name,))) for name, array in to_arrays(genome).items()
+        ),
     )

@@ -6,6 +6,7 @@ of rules either. (Kept the other way round, a population of 8 spent a quarter of
 """
 
 import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float

@@ -28,7 +28,7 @@ from hebbax.rules.unsupervised._network import (
     measure,
     run_forward,
 )
-from hebbax.rules.unsupervised._parameters import PLANES, Parameters, draw_parameters
+from hebbax.rules.unsupervised._parameters import Parameters, draw_parameters
 
 
 def step_function(x: Array) -> Array:

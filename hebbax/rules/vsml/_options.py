@@ -2,6 +2,7 @@
 
 from typing import Any
 
+
 def check_together(rule: Any) -> None:
     """Refuse options of a `Vsml` that do not go together.
 

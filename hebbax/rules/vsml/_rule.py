@@ -108,14 +108,20 @@ class Vsml(AbstractRule):
     gate_offset: float = eqx.field(static=True, default=5.0)
     layer_norm: bool = eqx.field(static=True, default=False)
     state_clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
-    batch: Literal["in_order", "averaged", "half_averaged"] = eqx.field(static=True, default="in_order")
+    batch: Literal["in_order", "averaged", "half_averaged"] = eqx.field(
+        static=True, default="in_order"
+    )
     copies: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
     # A rule file holds a list.
-    coordinates: tuple[Literal["input", "output", "layer", "time"], ...] = eqx.field(static=True, default=(), converter=as_tuple)
+    coordinates: tuple[Literal["input", "output", "layer", "time"], ...] = eqx.field(
+        static=True, default=(), converter=as_tuple
+    )
     initial: Literal["half", "all", "line"] = eqx.field(static=True, default="half")
     line: tuple[float, ...] = eqx.field(static=True, default=(), converter=as_tuple)
     quiet_forward: bool = eqx.field(static=True, default=False)
-    gains: Annotated[tuple[float, float], POSITIVE] = eqx.field(static=True, default=(1.0, 1.0), converter=as_tuple)
+    gains: Annotated[tuple[float, float], POSITIVE] = eqx.field(
+        static=True, default=(1.0, 1.0), converter=as_tuple
+    )
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
