@@ -90,19 +90,20 @@ class Saturation(_Group):
     epsilon: Annotated[float, NOT_NEGATIVE] = 1e-3
 
 
-def _group(cls: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return what makes a group of options of its form's name, or of the fields in a file."""
+def _group(option: str, cls: Callable[..., Any], named: bool = True) -> Callable[[Any], Any]:
+    """Return what makes a group of options of the fields in a file, or of its form's name."""
 
     def convert(value: Any) -> Any:
-        if isinstance(value, str):
-            return cls(form=value)
-        return cls(**value) if isinstance(value, dict) else value
+        if named and isinstance(value, str):
+            value = {"form": value}
+        if not isinstance(value, dict):
+            return value
+        try:
+            return cls(**value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{option}: {error}") from error
 
     return convert
-
-
-def _normalization(value: Any) -> Any:
-    return Normalization(**value) if isinstance(value, dict) else value
 
 
 class Options(AbstractRule):
@@ -119,14 +120,18 @@ class Options(AbstractRule):
     single_state: bool = eqx.field(static=True, default=False)
     bias: bool = eqx.field(static=True, default=True)
     normalization: Normalization | None = eqx.field(
-        static=True, default=Normalization(), converter=_normalization
+        static=True,
+        default=Normalization(),
+        converter=_group("normalization", Normalization, named=False),
     )
     synapse_normalization: SynapseNormalization | None = eqx.field(
-        static=True, default=SynapseNormalization(), converter=_group(SynapseNormalization)
+        static=True,
+        default=SynapseNormalization(),
+        converter=_group("synapse_normalization", SynapseNormalization),
     )
-    oja: Oja | None = eqx.field(static=True, default=None, converter=_group(Oja))
+    oja: Oja | None = eqx.field(static=True, default=None, converter=_group("oja", Oja))
     saturation: Saturation | None = eqx.field(
-        static=True, default=None, converter=_group(Saturation)
+        static=True, default=None, converter=_group("saturation", Saturation)
     )
     learn_keep: bool = eqx.field(static=True, default=True)
     feedback: Literal["target", "residual", "error"] = eqx.field(static=True, default="target")
