@@ -8,6 +8,7 @@ import typing as _typing
 
 from hebbax import data as data
 from hebbax import losses as losses
+from hebbax import networks as networks
 from hebbax import tasks as tasks
 from hebbax import zoo as zoo
 from hebbax._rule_file import RuleFileError as RuleFileError
@@ -27,6 +28,7 @@ from hebbax.inner import best_online_backprop as best_online_backprop
 from hebbax.inner import evaluate as evaluate
 from hebbax.inner import evaluate_online as evaluate_online
 from hebbax.inner import unroll as unroll
+from hebbax.networks import Architecture as Architecture
 from hebbax.networks import Architectures as Architectures
 from hebbax.outer import Curriculum as Curriculum
 from hebbax.outer import methods as methods
@@ -34,6 +36,7 @@ from hebbax.outer import objectives as objectives
 from hebbax.rules import AbstractRule as AbstractRule
 from hebbax.rules import Backprop as Backprop
 from hebbax.rules import Blur as Blur
+from hebbax.rules import FeedbackAlignment as FeedbackAlignment
 from hebbax.rules import Hebbian as Hebbian
 from hebbax.rules import MetaRnn as MetaRnn
 from hebbax.rules import Plasticity as Plasticity

@@ -19,3 +19,5 @@ from hebbax.networks._connection import Connection as Connection
 from hebbax.networks._connection import from_rows as from_rows
 from hebbax.networks._wiring import Layer as Layer
 from hebbax.networks._wiring import Wiring as Wiring
+from hebbax.networks._wiring import gather as gather
+from hebbax.networks._wiring import spread as spread

@@ -113,23 +113,20 @@ class Connection:
 
     def back(self, signal: Float[Array, "k upper batch"], synapses: Synapses) -> Signal:
         """Return what arrives at every sender: the transpose of `send` in its signal."""
+        return self.unhear(self.back_heard(signal, self.turned(synapses)))
+
+    def back_heard(self, signal: Float[Array, "k upper batch"], turned: Synapses) -> Signal:
+        """Return what arrives at what is heard, through backward synapses; see `turned`."""
         if not isinstance(self.block, Conv):
-            return self.unhear(Connection.back_dense(signal, jnp.swapaxes(synapses, 1, 2)))
+            if len(turned) == 1:
+                return jnp.einsum("ij,kjb->kib", turned[0], signal)
+            return jnp.einsum("kij,kjb->kib", turned, signal)
         shape = (self.heard.units, signal.shape[2])
 
         def one(u: Array, w: Array) -> Array:
             return _transposed(self._windows, shape, self._product_back(u, w))
 
-        return self.unhear(self._each(one, signal, synapses))
-
-    @staticmethod
-    def back_dense(
-        signal: Float[Array, "k upper batch"], synapses: Float[Array, "s senders rows"]
-    ) -> Signal:
-        """`back` of a dense connection, whose own backward synapses have senders as rows."""
-        if len(synapses) == 1:
-            return jnp.einsum("ij,kjb->kib", synapses[0], signal)
-        return jnp.einsum("kij,kjb->kib", synapses, signal)
+        return self._each(one, signal, self.unturned(turned))
 
     def hebb(self, pre: Signal, post: Float[Array, "s upper batch"]) -> Synapses:
         """Return the sum, over examples and places, of what meets in every synapse.
@@ -143,6 +140,12 @@ class Connection:
             return jnp.einsum("kib,kjb->kij", post, pre)
         columns = [self._windows(a) for a in pre]
         return self._each(self._product_hebb, columns, post)
+
+    def hebb_back(self, pre: Float[Array, "k upper batch"], post: Signal) -> Synapses:
+        """Return what meets in every backward synapse, whose senders are the receivers above."""
+        if not isinstance(self.block, Conv):
+            return jnp.einsum("kib,kjb->kij", self.hear(post), pre)
+        return self.turned(self.hebb(post, pre))
 
     # Backward synapses: each belongs to one that sends forward, and rows are who receives backward.
 
@@ -184,6 +187,11 @@ class Connection:
         return jnp.transpose(turned, (0, 1, 3, 4, 2, 5)).reshape(
             len(synapses), self.backward_rows, self.backward_senders
         )
+
+    @property
+    def backward_fan_in(self) -> float:
+        """Receivers above of a unit that is heard, in the mean."""
+        return self.upper.units * self.senders / self.heard.units
 
     def unturned(self, turned: Float[Array, "s backward_rows backward_senders"]) -> Synapses:
         """Undo `turned`."""

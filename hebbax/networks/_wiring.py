@@ -1,7 +1,11 @@
 """`Wiring`: a network's layers and connections, all shapes known."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from hebbax.networks._blocks import Block, Conv, Dense, Flatten, Pool, Residual, Shape, pair
 from hebbax.networks._connection import Connection, Fixed, window
@@ -41,6 +45,18 @@ class Layer:
     def places(self) -> int:
         """Units that share the synapses of one row."""
         return self.shape.units // self.rows
+
+    def parts(
+        self, synapses: Float[Array, "s rows senders"]
+    ) -> list[tuple[Connection, Float[Array, "s rows _"]]]:
+        """Return each connection that has synapses with its own among those into the layer."""
+        if len(self.plastic) == 1:
+            return [(self.plastic[0], synapses)]
+        ends = itertools.accumulate(c.senders for c in self.plastic)
+        return [
+            (c, synapses[:, :, end - c.senders : end])
+            for c, end in zip(self.plastic, ends, strict=True)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +151,17 @@ class _Tip:
     lower: Shape
     fixed: tuple[Fixed, ...]
     shape: Shape
+
+
+def spread(rows: Float[Array, "k rows"], units: int) -> Float[Array, "k units"]:
+    """Give each unit what its row has, of units that share their synapses or are of a channel."""
+    places = units // rows.shape[1]
+    return rows if places == 1 else jnp.repeat(rows, places, axis=1)
+
+
+def gather(units: Float[Array, "k units batch"], rows: int) -> Float[Array, "k rows _"]:
+    """Put all that belongs to a row side by side: the units that share it, and the batch."""
+    return units if units.shape[1] == rows else units.reshape(len(units), rows, -1)
 
 
 def wire(blocks: Iterable[Block], input_shape: Shape) -> Wiring:

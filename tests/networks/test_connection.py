@@ -45,7 +45,9 @@ def test_a_convolution_is_that_of_xla(case, states):
     c = connection(block, image)
     k, s = states
     signal, synapses = draw((k, c.lower.units, BATCH)), draw((s, c.rows, c.senders), 1)
-    padding = block.padding.upper() if isinstance(block.padding, str) else [(block.padding,) * 2] * 2
+    padding = (
+        block.padding.upper() if isinstance(block.padding, str) else [(block.padding,) * 2] * 2
+    )
 
     @jax.jit
     def both(signal, synapses):
