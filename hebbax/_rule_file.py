@@ -18,16 +18,11 @@ from hebbax.rules import AbstractRule
 
 FORMAT = 1
 FAMILIES: dict[str, type[AbstractRule]] = {
-    cls.__name__: cls
-    for cls in (
-        rules.Blur,
-        rules.Vsml,
-        rules.Backprop,
-        rules.Hebbian,
-        rules.MetaRnn,
-        rules.UnsupervisedRule,
-    )
+    name: kind
+    for name, kind in vars(rules).items()
+    if isinstance(kind, type) and issubclass(kind, AbstractRule) and kind is not AbstractRule
 }
+"""All that `hebbax.rules` exports."""
 
 
 class RuleFileError(ValueError):

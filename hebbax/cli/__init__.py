@@ -5,12 +5,14 @@ exit status. Modules that need JAX are imported by `run`, so that help comes at 
 """
 
 import dataclasses
+import functools
 import io
+import operator
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import subcommand
 
@@ -36,16 +38,10 @@ DESCRIPTION = (
 )
 
 COMMANDS = {
-    "quickstart": Quickstart,
-    "train": Train,
-    "doctor": Doctor,
-    "evaluate": Evaluate,
-    "plot": Plot,
-    "reproduce": Reproduce,
-    "show": Show,
-    "rules": Rules,
-    "data": Data,
+    kind.__name__.lower(): kind
+    for kind in (Quickstart, Train, Doctor, Evaluate, Plot, Reproduce, Show, Rules, Data)
 }
+"""All commands by name, in the order of `hebbax --help`."""
 _SECOND: dict[str, tuple[str, tuple[str, ...]]] = {
     "train": ("RECIPE", tuple(RECIPES)),
     "reproduce": ("EXPERIMENT", EXPERIMENTS),
@@ -59,16 +55,8 @@ _OPTIONS = sorted(
     }
 )
 
-_AnyCommand = (
-    Annotated[Quickstart, subcommand("quickstart")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Doctor, subcommand("doctor")]
-    | Annotated[Evaluate, subcommand("evaluate")]
-    | Annotated[Plot, subcommand("plot")]
-    | Annotated[Reproduce, subcommand("reproduce")]
-    | Annotated[Show, subcommand("show")]
-    | Annotated[Rules, subcommand("rules")]
-    | Annotated[Data, subcommand("data")]
+_AnyCommand: Any = functools.reduce(
+    operator.or_, (Annotated[kind, subcommand(name)] for name, kind in COMMANDS.items())
 )
 
 

@@ -1,4 +1,4 @@
-"""The learner that VSML's sub-RNNs are taught to be: backpropagation, computed as such."""
+"""The learner that VSML's sub-RNNs are cloned from: backpropagation, computed as such."""
 
 from collections.abc import Sequence
 
