@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -125,13 +126,8 @@ def _evaluate(
 
     nets, k_tasks, k_data = jax.vmap(begin)(keys)
 
-    def body(nets: Any, step: Any) -> tuple[Any, tuple[Array, Array]]:
-        index, flag = step
+    def update(nets: Any, index: Any) -> Any:
         data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
-        nets = jax.vmap(learn)(nets, k_tasks, data)
-        nothing = (jnp.full(len(keys), jnp.nan), jnp.full(len(keys), jnp.nan))
-        # Outside the vmap, so that what is not asked for is not computed.
-        return nets, jax.lax.cond(flag, lambda: jax.vmap(judge)(nets, k_tasks), lambda: nothing)
+        return jax.vmap(learn)(nets, k_tasks, data)
 
-    _, curves = jax.lax.scan(body, nets, (jnp.arange(len(flags)), flags))
-    return curves
+    return watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)[1]

@@ -8,8 +8,6 @@ from jaxtyping import Array, Float
 from hebbax.inner import unroll
 from hebbax.losses import few_shot_ridge
 from hebbax.outer.objectives._objective import AbstractObjective, Value
-from hebbax.rules import AbstractRule
-from hebbax.tasks import Episode
 
 
 class FewShotRidge(AbstractObjective):
@@ -69,12 +67,13 @@ class FewShotRidge(AbstractObjective):
         """Return the network after the episode, and what that or its whole course was worth."""
         if not self.every_update:
             return super().unroll_and_judge(rule, theta, net, episode, first, taken)
-        judged = _Judged(rule, self, episode)
-        net, values = unroll(judged, theta, net, episode.x, None, remat=self.remat, taken=taken)
+        at_each = eqx.Partial(_worth, self, rule, theta, episode)
+        net, values = unroll(
+            rule, theta, net, episode.x, None, remat=self.remat, taken=taken, look=at_each
+        )
         # What was not taken is zero, so that it does not count in the sum.
-        loss, *rest = jnp.sum(values[:, 0], axis=0) / (len(values) if taken is None else taken)
-        shapes = jax.eval_shape(lambda: self.judge(rule, theta, net, values, episode))[1]
-        return net, (loss, dict(zip(sorted(shapes), rest, strict=True)))
+        number = len(episode.x) if taken is None else taken
+        return net, jax.tree.map(lambda each: jnp.sum(each) / number, values)
 
     @property
     def outputs(self) -> int:
@@ -106,25 +105,5 @@ class FewShotRidge(AbstractObjective):
         return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
 
 
-class _Judged(AbstractRule):
-    """A rule that returns, for a prediction, what its network is worth after the update."""
-
-    rule: AbstractRule
-    objective: FewShotRidge
-    episode: Episode
-
-    def init(self, key):
-        return self.rule.init(key)
-
-    def init_network(self, theta, key, sizes):
-        return self.rule.init_network(theta, key, sizes)
-
-    def update(self, theta, net, x, y):
-        net, prediction = self.rule.update(theta, net, x, y)
-        loss, metrics = self.objective.judge(self.rule, theta, net, prediction, self.episode)
-        values = jnp.stack([loss, *(metrics[name] for name in sorted(metrics))])
-        # A row for each example, as predictions have.
-        return net, jnp.broadcast_to(values, (len(x), len(values)))
-
-    def predict(self, theta, net, x):
-        return self.rule.predict(theta, net, x)
+def _worth(objective, rule, theta, episode, net, prediction) -> Value:
+    return objective.judge(rule, theta, net, prediction, episode)
