@@ -28,6 +28,7 @@ from hebbax.inner import evaluate_online as evaluate_online
 from hebbax.inner import unroll as unroll
 from hebbax.networks import Architectures as Architectures
 from hebbax.outer import Curriculum as Curriculum
+from hebbax.outer import MetaTraining as MetaTraining
 from hebbax.outer import methods as methods
 from hebbax.outer import objectives as objectives
 from hebbax.rules import AbstractRule as AbstractRule

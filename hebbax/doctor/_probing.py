@@ -85,8 +85,8 @@ class Prober:
     - `make`, `data`: `make(data, steps)` is the problem with lifetimes of so many updates.
     - `theta`: where the gradient is taken; floating-point numbers only.
     - `longest`: the longest lifetime to be asked for. One program serves all: it passes over the
-      updates that a shorter one does not have. 0: the problem cannot do that (objectives that
-      define the whole call), and each length has a program of its own.
+      updates that a shorter one does not have. 0: the problem cannot do that, and each
+      length has a program of its own.
     - `key`: decides episodes and directions, the same at all lengths.
     """
 

@@ -51,6 +51,10 @@ class PersistentES(AbstractDescent):
         """Refuse to do without noise."""
         check_population(self.pairs, self.std)
 
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
+
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PersistentState:
         """Return pairs whose lifetimes end one after the other."""
         k_begin, k_count = jax.random.split(key)

@@ -41,6 +41,10 @@ class TruncatedGradient(AbstractDescent):
         if self.particles < 1:
             raise ValueError(f"particles must be at least 1; got {self.particles}.")
 
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
+
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> Lives:
         """Return particles whose lifetimes end one after the other."""
         k_begin, k_count = jax.random.split(key)
