@@ -165,7 +165,10 @@ class AsynchronousEngine(HasPool, AbstractEngine[Learner]):
         mean = mean._replace(nonfinite=jnp.mean(jnp.where(good, estimates.nonfinite, 1)))
         theta, optimizer, metrics = self.method.follow(state.theta, state.optimizer, mean)
         streaks = state.streaks.after(metrics["nonfinite"][None] >= 1, state.version)
-        return Learner(theta, optimizer, state.version + 1, state.born, streaks), metrics
+        version = state.version + 1
+        return dataclasses.replace(
+            state, theta=theta, optimizer=optimizer, version=version, streaks=streaks
+        ), metrics
 
     def thetas(self, state: Learner) -> PyTree:
         """Return θ, with a leading axis."""

@@ -78,7 +78,7 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, Particle(fresh.nets, fresh.key, 0), self.steps)[1]
+        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,8 @@ class Problem(AbstractProblem):
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
         position = particle.position + (steps if taken is None else taken)
-        after = Particle(tuple(nets), particle.key, jnp.asarray(position, jnp.int32))
+        position = jnp.asarray(position, jnp.int32)
+        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 

@@ -38,9 +38,9 @@ class Called(hx.objectives.QueryCrossEntropy):
         ({"objective": Called()}, "objective must be one of hebbax.objectives.*defines judge"),
         ({"method": "adam"}, "method must be one of hebbax.methods.*got 'adam'"),
         ({"hidden": 8}, "hidden must hold the units of each hidden layer.*got 8"),
-        ({"hidden": (0,)}, r"hidden must hold the units of each hidden layer.*got \\(0,\\)"),
+        ({"hidden": (0,)}, r"hidden must hold the units of each hidden layer.*got \(0,\)"),
         ({"hidden": ((3,), ())}, "hidden must hold .* of the families, 1 in number"),
-        ({"key": 0}, r"key must be one such as jax.random.key\\(0\\); got 0"),
+        ({"key": 0}, r"key must be one such as jax.random.key\(0\); got 0"),
         ({"steps": True}, "steps must be a whole number, at least 1; got True"),
         ({"runs": 1.5}, "runs must be a whole number, at least 1; got 1.5"),
         ({"runs": float("nan")}, "runs must be a whole number, at least 1; got nan"),
@@ -50,9 +50,9 @@ class Called(hx.objectives.QueryCrossEntropy):
         ({"theta": {"speed": 0.1}}, "theta must have the structure that rule.init gives it"),
         (
             {"theta": {"rate": jnp.ones(2)}},
-            r"theta\\['rate'\\] must be float32\\[\\].*float32\\[2\\]",
+            r"theta\['rate'\] must be float32\[\].*float32\[2\]",
         ),
-        ({"theta": {"rate": jnp.ones((), int)}}, r"theta\\['rate'\\] must be .*got int32"),
+        ({"theta": {"rate": jnp.ones((), int)}}, r"theta\['rate'\] must be .*got int32"),
     ],
 )
 def test_bad_settings(unchecked, changes, message):

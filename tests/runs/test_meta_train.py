@@ -405,7 +405,7 @@ def test_optimiser_state_with_random_keys(tmp_path):
 
 
 def test_fewer_steps_than_there_have_been(tmp_path, straight, no_compilation):
-    with pytest.raises(CheckpointError, match="steps must be at least 20.*got 10"):
+    with pytest.raises(CheckpointError, match=r"steps must be at least 20.*got 10"):
         train(straight[1], steps=10)
 
 

@@ -1,5 +1,7 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -81,7 +83,7 @@ class TruncatedGradient(AbstractDescent):
             nets = jax.tree.map(
                 lambda n, o: jnp.where(particle.position == 0, n, o), born.nets, particle.nets
             )
-            particle = Particle(nets, particle.key, particle.position)
+            particle = dataclasses.replace(particle, nets=nets)
             after, (value, metrics) = part.advance(theta, particle, self.truncation.longest, taken)
             return value, (after, metrics)
 
