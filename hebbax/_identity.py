@@ -38,7 +38,7 @@ def _add(value: Any, total: Any, seen: dict[int, tuple[int, Any]]) -> None:
     # With the object itself, for the address of one that is gone may be another's.
     seen[id(value)] = len(seen), value
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             total.update(str(jax.random.key_impl(value)).encode())
             value = jax.random.key_data(value)
         array = np.asarray(value)

@@ -79,7 +79,7 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 
     def value(rate):
         new = type(theta)(rate)
-        return O.QueryCrossEntropy(3, 4, 7)(RULE, new, net, episode)[0]
+        return O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, new, net, episode)[1][0]
 
     rate, step = jnp.asarray(0.5), 1e-2
     numeric = (value(rate + step) - value(rate - step)) / (2 * step)
