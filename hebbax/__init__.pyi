@@ -24,6 +24,7 @@ from .inner import evaluate_online as evaluate_online
 from .inner import unroll as unroll
 from .networks import Architectures as Architectures
 from .outer import Curriculum as Curriculum
+from .outer import MetaTraining as MetaTraining
 from .outer import methods as methods
 from .outer import objectives as objectives
 from .rules import AbstractRule as AbstractRule

@@ -1,6 +1,7 @@
 """Pytrees as dictionaries of named arrays, the form in which they are written to files."""
 
 import hashlib
+import re
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,9 @@ from jaxtyping import Array, PyTree
 
 
 def _name(path: tuple[Any, ...]) -> str:
-    return ".".join(str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
+    """Return the keys of a path, between dots; of keys that hold some themselves, those escaped."""
+    keys = (str(getattr(k, "name", getattr(k, "key", getattr(k, "idx", k)))) for k in path)
+    return ".".join(re.sub(r"([\\.])", r"\\\1", key) for key in keys)
 
 
 def to_arrays(tree: PyTree) -> dict[str, np.ndarray]:
@@ -42,6 +45,11 @@ def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
     leaves = [leaf for _, leaf in paths]
     plain = [jax.eval_shape(jax.random.key_data, a) if _is_key(a) else a for a in leaves]
     names = [_name(path) for path, _ in paths]
+    if "\\" in "".join(names):
+        # As they were written before dots were escaped, where that was unambiguous.
+        old = {name.replace("\\.", ".").replace("\\\\", "\\"): name for name in names}
+        if len(old) == len(names):
+            arrays = {old.get(name, name): array for name, array in arrays.items()}
     for name in sorted({*names} - arrays.keys()):
         raise ValueError(f"the array {name!r} is missing")
     for name in sorted(arrays.keys() - {*names}):

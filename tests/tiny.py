@@ -78,7 +78,7 @@ class Chain(AbstractProblem):
 class Distance(hx.objectives.AbstractObjective):
     """An objective of a user's own: how far θ's learning rate is from a half."""
 
-    def __call__(self, rule, theta, net, episode):
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
         loss = jnp.sum((theta.learning_rate - 0.5) ** 2) + 0 * jnp.sum(episode.x)
         return loss, {}
 

@@ -133,23 +133,14 @@ class Train(Command):
         import jax
 
         from hebbax.cli._rule import count
-        from hebbax.outer import layer_sizes
 
-        rule, key = self.recipe.rule(), jax.random.key(0)
-        theta = jax.eval_shape(rule.init, key)
-        networks: dict[str, int] = {}
-        hidden, objective = self.recipe.layers(len(families)), self.recipe.objective()
-        for index in range(len(families)):
-            sizes = layer_sizes(families, index, hidden, objective)
-            net = jax.eval_shape(
-                lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
-            )
-            networks["-".join(map(str, sizes))] = count(net)
+        training = self.recipe.training(tuple(families))
+        theta, networks = jax.eval_shape(training.rule.init, training.key), training.networks()
         synapses = ", ".join(f"{number:,} in {sizes}" for sizes, number in networks.items())
         say(
             place,
-            f"{self.recipe.name}: {type(rule).__name__}, {count(theta):,} meta-parameters θ, "
-            f"synapses φ: {synapses}; on {'; '.join(family.name for family in families)}",
+            f"{self.recipe.name}: {type(training.rule).__name__}, {count(theta):,} meta-parameters "
+            f"θ, synapses φ: {synapses}; on {'; '.join(family.name for family in families)}",
         )
         if start >= self.recipe.steps:
             say(place, f"the run in {self.folder} is complete: there is nothing left to train")

@@ -8,8 +8,8 @@ import jax
 from hebbax.cluster._engines import AsynchronousEngine, ClusterSearchEngine
 from hebbax.cluster._worker_pool import Resources, import_ray
 from hebbax.cluster._workers import lives
+from hebbax.networks import Architectures
 from hebbax.outer.engines import AbstractEngine, Setup
-from hebbax.outer.methods import CMAES, AbstractDescent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,35 +116,37 @@ class Ray:
                 f"workers=Ray(...) needs a program of one process; this one has "
                 f"{jax.process_count()}, joined by jax.distributed."
             )
-        if isinstance(setup.method, CMAES):
-            return
-        if not isinstance(setup.method, AbstractDescent):
+        training = setup.training
+        method = training.method
+        if method.shares is None:
             raise ValueError(
                 f"workers=Ray(...) needs CMAES or a method that follows a gradient; "
-                f"got {type(setup.method).__name__}."
+                f"got {type(method).__name__}."
             )
-        if setup.runs != 1:
+        if method.shares == "members":
+            return
+        if training.runs != 1:
             raise ValueError(
-                f"runs must be 1 with workers=Ray(...) and {type(setup.method).__name__}, whose "
-                f"workers all serve one θ; got {setup.runs}."
+                f"runs must be 1 with workers=Ray(...) and {type(method).__name__}, whose "
+                f"workers all serve one θ; got {training.runs}."
             )
-        if setup.architectures is not None:
-            _check_single_lives(setup, setup.method)
+        if isinstance(training.hidden, Architectures):
+            _check_single_lives(setup, method)
 
     def engine(self, setup: Setup) -> AbstractEngine[Any]:
         """Return the engine whose meta-steps the workers compute."""
         self.check(setup)
         resources = Resources(self.workers, self.cpus, self.gpus, self.address, self.patience)
-        if isinstance(setup.method, CMAES):
+        if setup.training.method.shares == "members":
             return ClusterSearchEngine(setup, resources, self.members)
         return AsynchronousEngine(setup, resources, self.enough, self.staleness)
 
 
-def _check_single_lives(setup: Setup, method: AbstractDescent) -> None:
+def _check_single_lives(setup: Setup, method: Any) -> None:
     """Refuse particles that would have to live side by side in networks of one size."""
 
     def begin(key: Any) -> Any:
-        return method.begin(setup.problem(), setup.rule.init(key), key)
+        return method.begin(setup.problem(), setup.training.rule.init(key), key)
 
     found = lives(jax.eval_shape(begin, setup.key))
     number = max((each.left.shape[0] for each in found), default=1)

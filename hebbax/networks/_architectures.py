@@ -1,7 +1,9 @@
 """`Architectures`: hidden layers that differ from lifetime to lifetime."""
 
+import contextlib
 import dataclasses
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
@@ -17,17 +19,21 @@ Hidden: TypeAlias = Units | tuple[Units, ...]
 def as_hidden(hidden: Sequence[int] | Sequence[Sequence[int]], families: int) -> Hidden:
     """Return the units of hidden layers as tuples: for all families, or for each its own.
 
-    **Raises:** `ValueError` if there are not as many as `families`.
+    **Raises:** `ValueError` if there are not as many as `families`, or they are no numbers of
+    units.
     """
-    own = [isinstance(units, Sequence) for units in hidden]
-    if not any(own):
-        return tuple(cast(Sequence[int], hidden))
-    if not all(own) or len(own) != families:
+    parts, nested = [], False
+    with contextlib.suppress(TypeError):
+        each = tuple(cast(Any, hidden))
+        nested = any(isinstance(units, Sequence) for units in each)
+        parts = [tuple(map(operator.index, units)) for units in (each if nested else [each])]
+    few = min((n for units in parts for n in units), default=1) < 1
+    if not parts or few or (nested and len(parts) != families):
         raise ValueError(
-            f"hidden must hold the units of each hidden layer, or a sequence of them for each of "
-            f"the families, {families} in number; got {list(hidden)}."
+            f"hidden must hold the units of each hidden layer, at least 1, or a sequence of them "
+            f"for each of the families, {families} in number; got {hidden!r}."
         )
-    return tuple(tuple(units) for units in cast(Sequence[Sequence[int]], hidden))
+    return tuple(parts) if nested else parts[0]
 
 
 @dataclasses.dataclass(frozen=True)

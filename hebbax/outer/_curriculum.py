@@ -50,4 +50,7 @@ class Curriculum:
 
     def at(self, stage: int) -> AbstractObjective:
         """Return the objective of a stage."""
-        return dataclasses.replace(self.objective, steps=self.unrolls[stage])
+        steps = self.unrolls[stage]
+        if steps == self.objective.steps:
+            return self.objective
+        return dataclasses.replace(self.objective, steps=steps)

@@ -15,10 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax.devices import Layout
-from hebbax.inner import unroll
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
-from hebbax.outer.objectives import AbstractObjective, Objective, Value
+from hebbax.outer.objectives import AbstractObjective, Value
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily, Episode
 
@@ -79,7 +78,7 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, Particle(fresh.nets, fresh.key, 0), self.steps)[1]
+        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Problem(AbstractProblem):
 
     rule: AbstractRule
     families: Sequence[AbstractFamily]
-    objective: Objective
+    objective: AbstractObjective
     hidden: Hidden = ()
     tasks: int = 1
     layout: Layout = dataclasses.field(default_factory=Layout)
@@ -160,7 +159,8 @@ class Problem(AbstractProblem):
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
         position = particle.position + (steps if taken is None else taken)
-        after = Particle(tuple(nets), particle.key, jnp.asarray(position, jnp.int32))
+        position = jnp.asarray(position, jnp.int32)
+        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 
@@ -189,21 +189,9 @@ class Problem(AbstractProblem):
     def _learn(
         self, theta: PyTree, net: PyTree, episode: Episode, position: Any, taken: Any
     ) -> tuple[PyTree, Value]:
-        objective = self.objective
-        if isinstance(objective, AbstractObjective) and (
-            type(objective).__call__ is AbstractObjective.__call__
-        ):
-            return objective.unroll_and_judge(
-                self.rule, theta, net, episode, first=position, taken=taken
-            )
-        if taken is not None:
-            raise ValueError(
-                f"truncations of random length need an objective that defines `judge`; "
-                f"{_name(objective)} defines the whole call."
-            )
-        value = objective(self.rule, theta, net, episode)
-        ys = episode.y if getattr(objective, "supervised", True) else None
-        return unroll(self.rule, theta, net, episode.x, ys, remat=True)[0], value
+        return self.objective.unroll_and_judge(
+            self.rule, theta, net, episode, first=position, taken=taken
+        )
 
     def _summary(
         self, metrics: dict[str, dict[int, Float[Array, " tasks"]]]
@@ -221,7 +209,3 @@ class Problem(AbstractProblem):
                 for label, mean in zip(labels, means, strict=True):
                     summary[f"{name}/{label}"] = mean
         return summary
-
-
-def _name(objective: Any) -> str:
-    return getattr(objective, "__name__", type(objective).__name__)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import cast
 
 from hebbax.networks import Hidden, Units
+from hebbax.outer.objectives import AbstractObjective
 from hebbax.tasks import AbstractFamily
 
 
 def layer_sizes(
-    families: Sequence[AbstractFamily], index: int, hidden: Hidden, objective: object
+    families: Sequence[AbstractFamily], index: int, hidden: Hidden, objective: AbstractObjective
 ) -> tuple[int, ...]:
     """Return the layer sizes of networks that learn tasks of the family with this index.
 
@@ -16,5 +17,5 @@ def layer_sizes(
     """
     if hidden and isinstance(hidden[0], tuple):
         hidden = cast(tuple[Units, ...], hidden)[index]
-    outputs = getattr(objective, "outputs", None) or families[index].outputs
+    outputs = objective.outputs or families[index].outputs
     return (families[index].inputs, *cast(Units, hidden), outputs)

@@ -17,7 +17,7 @@ an output gate times a state for each term. So one tick forward and one backward
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -147,6 +147,8 @@ class CloneBackprop(AbstractObjective):
 
     **Raises:** `ValueError` for rates that are not positive, and for another `query`.
     """
+
+    skips: ClassVar[bool] = False
 
     steps: int = eqx.field(static=True, default=2)
     batch: int = eqx.field(static=True, default=8)

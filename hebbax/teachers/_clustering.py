@@ -28,7 +28,7 @@ planes that multiply weights with products of the units above them.
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -91,6 +91,8 @@ class CloneClustering(AbstractObjective):
 
     **Raises:** `ValueError` for values out of range.
     """
+
+    skips: ClassVar[bool] = False
 
     query: int = eqx.field(static=True, default=1)
     units: int = eqx.field(static=True, default=32)

@@ -55,7 +55,7 @@ def _left(worker):
 
 def test_every_lifetime_has_an_architecture_of_its_own():
     theta = LearningRate(jnp.asarray(0.3))
-    worker = _ray_workers.Estimator(setup_of(TRUNCATED, architectures=SOME), 0)
+    worker = _ray_workers.Estimator(setup_of(TRUNCATED, SOME), 0)
     seen = []
     for _ in range(16):
         assert np.isfinite(worker.compute(1, 0, theta).loss)
@@ -70,7 +70,7 @@ def test_every_lifetime_has_an_architecture_of_its_own():
 
 def test_whole_lifetimes_draw_at_every_estimate_and_populations_at_every_step():
     theta = LearningRate(jnp.asarray(0.3))
-    worker = _ray_workers.Estimator(setup_of(ES, architectures=SOME), 0)
+    worker = _ray_workers.Estimator(setup_of(ES, SOME), 0)
     seen = set()
     for _ in range(12):
         assert np.isfinite(worker.compute(1, 0, theta).loss)
@@ -78,7 +78,7 @@ def test_whole_lifetimes_draw_at_every_estimate_and_populations_at_every_step():
     assert seen == {(3,), (3, 3)}
 
     only = hx.Architectures(layers=(2, 2), units=(3, 3))
-    setup = setup_of(SEARCH, architectures=only)
+    setup = setup_of(SEARCH, only)
     rows = np.asarray([[0.3], [0.3]], np.float32)
     losses, metrics = _ray_workers.Evaluator(setup, 0).compute(2, 0, rows)
     assert losses[0] == losses[1]

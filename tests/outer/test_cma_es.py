@@ -145,7 +145,7 @@ def test_restarts_in_meta_train(tmp_path):
 
 def test_learns():
     class Target(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return jnp.sum((theta.learning_rate - 0.7) ** 2), {}
 
     result = hx.meta_train(

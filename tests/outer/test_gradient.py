@@ -121,7 +121,7 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(loss, clip, average):
 
 def test_fingerprint_is_that_of_what_is_computed():
     made = {
-        name: Gradient(make(), clip).fingerprint()
+        name: Gradient(make(), clip).fingerprint(jnp.ones(()))
         for name, (make, clip) in {
             "adam": (lambda: optax.adam(1e-3), None),
             "faster": (lambda: optax.adam(1e-2), None),
@@ -137,9 +137,27 @@ def test_fingerprint_is_that_of_what_is_computed():
         }.items()
     }
     assert len(set(made.values())) == len(made)
-    assert Gradient(optax.adam(1e-3)).fingerprint() == made["adam"]
+    assert Gradient(optax.adam(1e-3)).fingerprint(jnp.ones(())) == made["adam"]
     again = Gradient(optax.sgd(optax.cosine_decay_schedule(1e-3, 10)))
-    assert again.fingerprint() == made["schedule"]
+    assert again.fingerprint(jnp.ones(())) == made["schedule"]
+
+
+def test_fingerprint_is_of_the_theta_that_is_found():
+    """What an optimiser does may depend on the leaves: which are masked, and which are labelled."""
+    theta = {"matrix": jnp.ones((2, 2)), "number": jnp.ones(())}
+
+    def decayed(rate):
+        big = lambda theta: jax.tree.map(lambda a: a.ndim > 1, theta)  # noqa: E731
+        return Gradient(optax.adamw(1e-2, weight_decay=rate, mask=big)).fingerprint(theta)
+
+    assert decayed(0.1) == decayed(0.1) != decayed(50.0)
+
+    def labelled(rate):
+        each = {"a": optax.adam(1e-2), "b": optax.sgd(rate)}
+        optimizer = optax.multi_transform(each, {"matrix": "a", "number": "b"})
+        return Gradient(optimizer).fingerprint(theta)
+
+    assert labelled(0.1) == labelled(0.1) != labelled(0.2)
 
 
 def test_bad_settings(unchecked):

@@ -259,6 +259,6 @@ def test_fingerprints_tell_settings_apart():
         PersistentES(STILL, pairs=3),
         PersistentES(STILL, pairs=4),
     ]
-    prints = [(type(m).__name__, m.fingerprint()) for m in made]
+    prints = [(type(m).__name__, m.fingerprint(THETA)) for m in made]
     assert len(set(prints)) == len(made)
-    assert TruncatedGradient(STILL, truncation=5).fingerprint() == made[4].fingerprint()
+    assert TruncatedGradient(STILL, truncation=5).fingerprint(THETA) == made[4].fingerprint(THETA)

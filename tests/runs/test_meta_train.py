@@ -30,7 +30,6 @@ from hebbax.outer._problem import Problem
 from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.rules._backprop import LearningRate
 from hebbax.runs import _run as run_module
-from hebbax.runs import _trainer as trainer
 from hebbax.runs.checkpoint import CheckpointError
 
 
@@ -221,7 +220,7 @@ def test_own_rule(tmp_path, family):
 
 def test_nan_steps_are_skipped_and_counted(tmp_path):
     class Broken(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return jnp.nan * jnp.sum(theta.learning_rate), {}
 
     theta = LearningRate(jnp.float32(0.1))
@@ -297,10 +296,11 @@ def test_finished_run_returns_without_compiling(tmp_path, straight, no_compilati
 
 def test_going_on_compiles_the_same_program():
     """A state just made and one just read are alike, weak types included."""
-    setup = Setup(hx.Backprop("sgd"), (XOR,), OBJECTIVE, METHOD, (), 1, 2, jax.random.key(0))
-    engine = CompiledEngine(setup)
-    thetas = trainer._initial_thetas(setup.rule, None, jax.random.key(0), 2)
-    state = engine.start(thetas, jax.random.key(1))
+    training = hx.MetaTraining(
+        hx.Backprop("sgd"), XOR, OBJECTIVE, METHOD, steps=1, key=jax.random.key(0), runs=2
+    )
+    engine = METHOD.engine(Setup(training))
+    state = engine.start(training.thetas(), jax.random.key(1))
     read = engine.from_arrays(engine.to_arrays(state), like=state)
     assert jax.tree.map(jax.typeof, read) == jax.tree.map(jax.typeof, state)
     after, _ = engine.advance(read, 0, 1)
@@ -402,6 +402,60 @@ def test_optimiser_state_with_random_keys(tmp_path):
     whole = train(method=method)
     train(tmp_path, method=method, steps=10)
     same_result(train(tmp_path, method=method), whole)
+
+
+def test_fewer_steps_than_there_have_been(tmp_path, straight, no_compilation):
+    with pytest.raises(CheckpointError, match=r"steps must be at least 20.*got 10"):
+        train(straight[1], steps=10)
+
+
+def test_a_relative_folder_is_that_of_the_beginning(tmp_path, monkeypatch):
+    """Whatever the working directory is later."""
+    monkeypatch.chdir(tmp_path)
+
+    class Leaves:
+        def start(self, step, history):
+            (tmp_path / "elsewhere").mkdir()
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+        def log(self, line):
+            pass
+
+        def close(self):
+            pass
+
+    train("run", steps=10, callbacks=[Leaves()])
+    assert [line["step"] for line in logged(tmp_path / "run")] == [5, 10]
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_runs_from_one_theta_meet_data_of_their_own():
+    theta = RULE.init(jax.random.key(1))
+    result = train(theta=theta, runs=2, steps=5)
+    for leaf in jax.tree.leaves(result.thetas):
+        assert not np.array_equal(leaf[0], leaf[1])
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("jax_threefry_partitionable", False), ("jax_default_matmul_precision", "highest")],
+)
+def test_other_settings_of_jax(straight, no_compilation, flag, value):
+    before = getattr(jax.config, flag)
+    jax.config.update(flag, value)
+    try:
+        with pytest.raises(CheckpointError, match=f"holds a run with {flag} = "):
+            train(straight[1])
+    finally:
+        jax.config.update(flag, before)
+
+
+def test_settings_as_one():
+    settings = {"steps": 5, "validation": 2, "log_every": 5, "checkpoint_every": 10}
+    training = hx.MetaTraining(RULE, XOR, OBJECTIVE, METHOD, key=jax.random.key(0), **settings)
+    same_result(hx.meta_train(training), train(steps=5))
+    with pytest.raises(TypeError, match="a MetaTraining holds all settings"):
+        hx.meta_train(training, steps=6)
 
 
 # Settings

@@ -204,7 +204,7 @@ def test_kill_at_any_moment(tmp_path):
 class Cliff(hx.objectives.AbstractObjective):
     """The loss falls towards a θ beyond which it is not a number."""
 
-    def __call__(self, rule, theta, net, episode):
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
         rate = theta["rate"]
         return jnp.where(rate > 1.0, jnp.nan, -rate), {}
 

@@ -5,13 +5,15 @@ import importlib
 import io
 import pickle
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
+from jaxtyping import PyTree
 
+from hebbax.outer._method import AbstractMethod
 from hebbax.outer._problem import AbstractProblem
-from hebbax.outer.methods._method import AbstractMethod
+from hebbax.outer.engines import SearchEngine, Setup
 
 OWN_OPTIONS = ("popsize", "seed", "randn")
 QUIET = {"verbose": -9, "verb_log": 0, "verb_disp": 0}
@@ -39,6 +41,8 @@ class CMAES(AbstractMethod):
     A member whose loss is not finite counts as worse than all others; a population without any
     finite one is not told.
     """
+
+    shares: ClassVar[Literal["estimates", "members"] | None] = "members"
 
     std: float = eqx.field(static=True, default=0.1)
     population: int | None = eqx.field(static=True, default=None)
@@ -69,7 +73,19 @@ class CMAES(AbstractMethod):
             if name not in cma.CMAOptions.defaults():
                 raise ValueError(f"options holds {name!r}, which is no option of cma.CMAOptions.")
 
-    def fingerprint(self) -> str:
+    def engine(self, setup: Setup) -> SearchEngine:
+        """Return what carries out its meta-steps in this process."""
+        return SearchEngine(setup)
+
+    def search(self, start: np.ndarray, seed: int) -> "Search":
+        """Return a search that begins, see `Search`."""
+        return Search(self, start, seed)
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> "Search":
+        """Return the search whose state was `arrays`. **Raises:** see `Search.restore`."""
+        return Search.restore(arrays)
+
+    def fingerprint(self, theta: PyTree) -> str:
         """Return the settings, as text."""
         import cma
 

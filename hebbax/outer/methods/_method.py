@@ -1,10 +1,10 @@
-"""What every meta-optimisation method is, and what those that follow a gradient share."""
+"""What meta-optimisation methods that follow a gradient share."""
 
 import dataclasses
 import hashlib
 import re
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,34 +13,11 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._trees import digest
+from hebbax.outer._method import AbstractMethod
 from hebbax.outer._problem import AbstractProblem
+from hebbax.outer.engines import CompiledEngine, Setup
 
 Metrics = dict[str, Float[Array, ""]]
-
-
-class AbstractMethod(eqx.Module):
-    """A way to find θ.
-
-    A method holds settings only; what it carries from meta-step to meta-step is explicit.
-    """
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Return a digest of what a step computes, its constants (the learning rate) included.
-
-        Two methods with the same digest are the same, whatever functions they were made of.
-        """
-
-    @abstractmethod
-    def inner(self, tasks: int) -> int:
-        """Return how many parts a run's meta-step can be split into, for several devices.
-
-        `tasks` counts the tasks of each family.
-        """
-
-    @abstractmethod
-    def updates(self, problem: AbstractProblem) -> float:
-        """Return how many updates of a network one meta-step makes, on average."""
 
 
 class DescentState(NamedTuple):
@@ -98,6 +75,8 @@ class AbstractDescent(AbstractMethod):
     A step whose estimate is not finite changes nothing and is counted.
     """
 
+    shares: ClassVar[Literal["estimates", "members"] | None] = "estimates"
+
     optimizer: optax.GradientTransformation = eqx.field(static=True)
     clip: float | None = eqx.field(static=True, default=None)
     average: float | None = eqx.field(static=True, default=None, kw_only=True)
@@ -113,6 +92,10 @@ class AbstractDescent(AbstractMethod):
             raise ValueError(f"clip must be None or positive; got {self.clip}.")
         if self.average is not None and not 0 < self.average < 1:
             raise ValueError(f"average must be None or in (0, 1); got {self.average}.")
+
+    def engine(self, setup: Setup) -> CompiledEngine:
+        """Return what carries out its meta-steps in this process."""
+        return CompiledEngine(setup)
 
     @abstractmethod
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PyTree:
@@ -196,13 +179,14 @@ class AbstractDescent(AbstractMethod):
         theta = optax.apply_updates(theta, updates)
         return theta, Averaged(state, optax.ema(self.average).update(theta, optimizer.average)[1])
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, theta: PyTree) -> str:
         """Return a digest of the optimiser's program and of the other settings."""
 
         def step(theta: PyTree) -> PyTree:
             return self.optimizer.update(theta, self.optimizer.init(theta), theta)
 
-        program = jax.make_jaxpr(step)(jnp.ones(()))
+        # Of the θ itself: what is done may depend on its leaves' names, shapes and dtypes.
+        program = jax.make_jaxpr(step)(theta)
         text = re.sub(r"0x[0-9a-f]+", "", str(program))
         others = [
             (field.name, repr(getattr(self, field.name)))

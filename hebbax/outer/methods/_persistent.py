@@ -1,5 +1,7 @@
 """`PersistentES`: estimate the meta-gradient from truncations of perturbed lifetimes, unbiased."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -51,6 +53,10 @@ class PersistentES(AbstractDescent):
         """Refuse to do without noise."""
         check_population(self.pairs, self.std)
 
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
+
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PersistentState:
         """Return pairs whose lifetimes end one after the other."""
         k_begin, k_count = jax.random.split(key)
@@ -85,12 +91,13 @@ class PersistentES(AbstractDescent):
 
         def both(up: PyTree, down: PyTree, particle: Particle):
             def one(theta: PyTree, nets: PyTree):
-                before = Particle(nets, particle.key, particle.position)
+                before = dataclasses.replace(particle, nets=nets)
                 return part.advance(theta, before, self.truncation.longest, taken)
 
             pair = jax.tree.map(lambda *a: jnp.stack(a), up, down)
             after, value = jax.vmap(one)(pair, particle.nets)
-            return Particle(after.nets, particle.key, jnp.max(jnp.asarray(after.position))), value
+            position = jnp.max(jnp.asarray(after.position))
+            return dataclasses.replace(particle, nets=after.nets, position=position), value
 
         after, (losses, metrics) = jax.vmap(both)(up, down, lives.particle)
         good = finite(losses)

@@ -1,5 +1,7 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -41,6 +43,10 @@ class TruncatedGradient(AbstractDescent):
         if self.particles < 1:
             raise ValueError(f"particles must be at least 1; got {self.particles}.")
 
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
+
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> Lives:
         """Return particles whose lifetimes end one after the other."""
         k_begin, k_count = jax.random.split(key)
@@ -77,7 +83,7 @@ class TruncatedGradient(AbstractDescent):
             nets = jax.tree.map(
                 lambda n, o: jnp.where(particle.position == 0, n, o), born.nets, particle.nets
             )
-            particle = Particle(nets, particle.key, particle.position)
+            particle = dataclasses.replace(particle, nets=nets)
             after, (value, metrics) = part.advance(theta, particle, self.truncation.longest, taken)
             return value, (after, metrics)
 

@@ -153,6 +153,6 @@ def _judge(
         k_net, k_task = jax.random.split(key)
         net = rule.init_network(theta, k_net, (family.inputs, objective.units))
         episode = family.sample(k_task, objective.steps, objective.batch, objective.query)
-        return objective(rule, theta, net, episode)[0]
+        return objective.unroll_and_judge(rule, theta, net, episode)[1][0]
 
     return jax.lax.map(of, keys)

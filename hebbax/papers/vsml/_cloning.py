@@ -126,7 +126,7 @@ class Cloning(Clones):
         @jax.vmap
         def errors(key: Any) -> dict[str, Any]:
             episode = family.sample(key, objective.steps, objective.batch, objective.query)
-            return objective(rule, theta, net, episode)[1]
+            return objective.unroll_and_judge(rule, theta, net, episode)[1][1]
 
         return {name: float(value.mean()) for name, value in errors(keys).items()}
 
