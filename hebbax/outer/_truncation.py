@@ -96,7 +96,7 @@ class Truncation(eqx.Module):
             return None
         low, high = jnp.asarray(_pair(self.unroll), float)
         if self.final_unroll is not None:
-            share = jnp.minimum(step / self.unroll_growth, 1.0)
+            share = jnp.minimum(step.astype(float) / self.unroll_growth, 1.0)
             final_low, final_high = _pair(self.final_unroll)
             low, high = low + share * (final_low - low), high + share * (final_high - high)
         low, high = jnp.round(low).astype(int), jnp.round(high).astype(int)
@@ -111,7 +111,7 @@ class Truncation(eqx.Module):
             return jnp.asarray(steps // self.longest, jnp.int32)
         mean: Float[Array, ""] = jnp.asarray(self.count, float)
         if self.final_count is not None:
-            share = jnp.minimum(step / self.count_growth, 1.0)
+            share = jnp.minimum(step.astype(float) / self.count_growth, 1.0)
             mean = mean + share * (self.final_count - mean)
         drawn = mean + self.spread * mean * jax.random.normal(key, ())
         return jnp.maximum(jnp.round(drawn), 1).astype(jnp.int32)

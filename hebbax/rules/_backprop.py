@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
+from hebbax._optax import updates
 from hebbax.losses import cross_entropy
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
@@ -129,8 +130,8 @@ class Backprop(AbstractRule):
 
         gradient, logits = jax.grad(loss, has_aux=True)(net.network)
         network: Any = net.network
-        updates, state = self._transformation(theta).update(gradient, net.optimizer, network)
-        changed: Any = optax.apply_updates(network, updates)
+        change, state = updates(self._transformation(theta), gradient, net.optimizer, network)
+        changed: Any = optax.apply_updates(network, change)
         return BackpropState(changed, state), logits
 
     def predict(

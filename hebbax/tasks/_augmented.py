@@ -103,8 +103,8 @@ class AugmentedFamily(AbstractFamily):
         if self.fade:
             x = x * (1 - look.faded * jax.random.uniform(k_fade, (*x.shape[:-1], 1)))
         if self.example_mask:
-            x = x * jax.random.bernoulli(k_mask, 1 - look.masked, x.shape)
-        return (x * jnp.broadcast_to(look.seen, x.shape))[..., look.order]
+            x = x * jax.random.bernoulli(k_mask, 1 - look.masked, x.shape).astype(x.dtype)
+        return (x * jnp.broadcast_to(look.seen, x.shape).astype(x.dtype))[..., look.order]
 
 
 def _shifted(

@@ -115,13 +115,13 @@ class GlyphFamily(AbstractFamily):
     def _look(self, character, face, angle, size, move) -> Float32[Array, " in"]:
         """Return an image of the atlas, turned, scaled and shifted, by linear interpolation."""
         side, large = math.isqrt(self.inputs), self.pixels.shape[-1]
-        along = jnp.arange(side) - (side - 1) / 2
+        along = jnp.arange(side, dtype=float) - (side - 1) / 2
         x, y = along[None, :] - move[0], along[:, None] - move[1]
         scale = large / (1.5 * side) / size
         column = scale * (jnp.cos(angle) * x + jnp.sin(angle) * y) + (large - 1) / 2
         row = scale * (jnp.cos(angle) * y - jnp.sin(angle) * x) + (large - 1) / 2
         top, left = jnp.floor(row).astype(int), jnp.floor(column).astype(int)
-        below, beside = row - top, column - left
+        below, beside = row - top.astype(row.dtype), column - left.astype(row.dtype)
         ink = jnp.zeros_like(row)
         for down, part in ((0, 1 - below), (1, below)):
             for over, share in ((0, 1 - beside), (1, beside)):
@@ -130,7 +130,7 @@ class GlyphFamily(AbstractFamily):
                 found = self.pixels[
                     character, face, jnp.clip(r, 0, large - 1), jnp.clip(c, 0, large - 1)
                 ]
-                ink = ink + jnp.where(inside, part * share * found, 0)
+                ink = ink + jnp.where(inside, part * share * found.astype(part.dtype), 0)
         return (ink / 255).reshape(-1)
 
 

@@ -67,7 +67,7 @@ class SynapseFamily(AbstractFamily):
         shape, one = (steps, batch, self.outputs), (steps, 1, self.outputs)
         # One class of ten, about, with more or less certainty.
         p = jax.nn.sigmoid(2.0 * jax.random.normal(k_p, shape) - 2.0)
-        classified = p - jax.random.bernoulli(k_hit, p)
+        classified = p - jax.random.bernoulli(k_hit, p).astype(p.dtype)
         scale = jnp.exp(jax.random.uniform(k_scale, one, minval=math.log(LEAST_SCALE), maxval=0.0))
         normal = jnp.clip(scale * jax.random.normal(k_e, shape), -MOST_ERROR, MOST_ERROR)
         kind = jax.random.bernoulli(k_kind, 0.5, (1, 1, self.outputs))

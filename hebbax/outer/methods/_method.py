@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hebbax._optax import updates
 from hebbax._trees import digest
 from hebbax.outer._problem import AbstractProblem
 
@@ -151,7 +152,8 @@ class AbstractDescent(AbstractMethod):
             return theta
         count, average = optimizer.average
         # An average of no θ yet has nothing but zeros.
-        share = jnp.where(count == 0, 1, 1 - self.average**count)
+        kept = jax.lax.pow(jnp.asarray(self.average, float), count)
+        share = jnp.where(count == 0, 1, 1 - kept)
         return jax.tree.map(lambda t, a: jnp.where(count == 0, t, a / share), theta, average)
 
     def step(
@@ -190,17 +192,18 @@ class AbstractDescent(AbstractMethod):
 
     def _moved(self, theta: PyTree, optimizer: PyTree, gradient: PyTree) -> tuple[PyTree, PyTree]:
         if self.average is None:
-            updates, state = self.optimizer.update(gradient, optimizer, theta)
-            return optax.apply_updates(theta, updates), state
-        updates, state = self.optimizer.update(gradient, optimizer.optimizer, theta)
-        theta = optax.apply_updates(theta, updates)
-        return theta, Averaged(state, optax.ema(self.average).update(theta, optimizer.average)[1])
+            change, state = updates(self.optimizer, gradient, optimizer, theta)
+            return optax.apply_updates(theta, change), state
+        change, state = updates(self.optimizer, gradient, optimizer.optimizer, theta)
+        theta = optax.apply_updates(theta, change)
+        average = updates(optax.ema(self.average), theta, optimizer.average, None)[1]
+        return theta, Averaged(state, average)
 
     def fingerprint(self) -> str:
         """Return a digest of the optimiser's program and of the other settings."""
 
         def step(theta: PyTree) -> PyTree:
-            return self.optimizer.update(theta, self.optimizer.init(theta), theta)
+            return updates(self.optimizer, theta, self.optimizer.init(theta), theta)
 
         program = jax.make_jaxpr(step)(jnp.ones(()))
         text = re.sub(r"0x[0-9a-f]+", "", str(program))
@@ -222,11 +225,13 @@ def mean_of_finite(
 
     def mean(array: Any) -> Any:
         mask = good.reshape(-1, *(1,) * (array.ndim - 1))
-        return jnp.sum(jnp.where(mask, array, 0), axis=0) / jnp.maximum(count, 1)
+        return jnp.sum(jnp.where(mask, array, 0), axis=0) / jnp.maximum(count, 1).astype(
+            array.dtype
+        )
 
     nothing = count == 0
     loss = jnp.where(nothing, jnp.nan, mean(losses))
-    share = jnp.sum(~good) / len(good)
+    share = jnp.sum(~good).astype(float) / len(good)
     return Estimate(jax.tree.map(mean, gradients), loss, share, jax.tree.map(mean, metrics))
 
 

@@ -72,7 +72,8 @@ class FewShotRidge(AbstractObjective):
         judged = _Judged(rule, self, episode)
         net, values = unroll(judged, theta, net, episode.x, None, remat=self.remat, taken=taken)
         # What was not taken is zero, so that it does not count in the sum.
-        loss, *rest = jnp.sum(values[:, 0], axis=0) / (len(values) if taken is None else taken)
+        count = len(values) if taken is None else taken.astype(values.dtype)
+        loss, *rest = jnp.sum(values[:, 0], axis=0) / count
         shapes = jax.eval_shape(lambda: self.judge(rule, theta, net, values, episode))[1]
         return net, (loss, dict(zip(sorted(shapes), rest, strict=True)))
 

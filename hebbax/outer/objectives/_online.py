@@ -47,5 +47,5 @@ class OnlineCrossEntropy(AbstractObjective):
             each = jax.vmap(cross_entropy)(predictions, episode.y)
             # Not a product, for 0 times what is not a number is not 0.
             loss = loss + jnp.sum(jnp.where(counts, each, 0.0))
-            total = jnp.sum(counts) + 1
+            total = jnp.sum(counts).astype(loss.dtype) + 1
         return jnp.asarray(loss if self.reduction == "sum" else loss / total), metrics
