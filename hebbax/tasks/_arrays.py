@@ -4,7 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from hebbax.data import images as _images
 from hebbax.data import stratified
@@ -79,19 +80,28 @@ def build(
     )
 
 
-def from_arrays(x, y, test_x, test_y, name: str = "arrays", standardize: bool = True):
+def from_arrays(
+    x: ArrayLike,
+    y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
+    name: str = "arrays",
+    standardize: bool = True,
+) -> ArrayFamily:
     """A family from your own data.
 
     **Arguments:**
 
-    - `x`, `test_x`: `[n, in]`, anything numpy takes as real numbers; used as float32.
+    - `x`, `test_x`: `[n, in]`, anything numpy takes as real numbers; used as float32, after they
+      have been standardised.
     - `y`, `test_y`: `[n]` whole numbers, classes counted from 0; every class occurs in `y`.
     - `standardize`: bring each column to mean 0 and deviation 1, as measured on `x`.
 
     **Returns:** an `ArrayFamily`, as many outputs as classes.
 
-    **Raises:** `ValueError` if an array has the wrong shape, is empty, holds NaN or infinity, if
-    lengths differ, or if the labels are not 0..C-1; it says which array and what was found.
+    **Raises:** `ValueError` if an array has the wrong shape, is empty, holds NaN, infinity or
+    masked values, if lengths differ, or if the labels are not 0..C-1; it says which array and what
+    was found.
     """
     train_x, held_x = _check_inputs("x", x), _check_inputs("test_x", test_x)
     train_y, held_y = _check_labels("y", y), _check_labels("test_y", test_y)
@@ -118,11 +128,21 @@ def from_arrays(x, y, test_x, test_y, name: str = "arrays", standardize: bool = 
         )
     if standardize:
         train_x, held_x = _images.standardize(train_x, held_x, per_feature=True)
+        _check_finite("x", train_x)
+        _check_finite("test_x", held_x)
+    train_x, held_x = train_x.astype(np.float32, copy=False), held_x.astype(np.float32, copy=False)
     return build(name, train_x, train_y, held_x, held_y, classes)
 
 
-def _check_inputs(name: str, values) -> Float32[np.ndarray, "n in"]:
-    array = np.asarray(values)
+def _array(name: str, values: ArrayLike) -> np.ndarray:
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(np.ma.is_masked(part) for part in parts):
+        raise ValueError(f"{name} must have a value everywhere; got an array with masked values.")
+    return np.asarray(values)
+
+
+def _check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
+    array = _array(name, values)
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes [n, in], but its shape is {array.shape}")
     if 0 in array.shape:
@@ -131,8 +151,15 @@ def _check_inputs(name: str, values) -> Float32[np.ndarray, "n in"]:
         raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
     if np.issubdtype(array.dtype, np.complexfloating):
         raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
+    # What single precision holds exactly does not need double.
+    exact = array.dtype == np.float32 or array.dtype.itemsize <= 2
+    array = array.astype(np.float32 if exact else np.float64)
     with np.errstate(over="ignore"):
-        array = array.astype(np.float32)
+        _check_finite(name, array.astype(np.float32, copy=False))
+    return array
+
+
+def _check_finite(name: str, array: Float32[np.ndarray, "n in"]) -> None:
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         row = int(np.argmax(bad))
@@ -141,11 +168,10 @@ def _check_inputs(name: str, values) -> Float32[np.ndarray, "n in"]:
             f"{name} must be finite as float32, but row {row}, column {column} is "
             f"{array[row, column]}"
         )
-    return array
 
 
-def _check_labels(name: str, values) -> Int32[np.ndarray, "n"]:
-    array = np.asarray(values)
+def _check_labels(name: str, values: ArrayLike) -> Int32[np.ndarray, "n"]:
+    array = _array(name, values)
     if array.ndim != 1:
         raise ValueError(f"{name} must have one axis [n], but its shape is {array.shape}")
     if not np.issubdtype(array.dtype, np.integer):

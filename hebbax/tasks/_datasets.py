@@ -1,6 +1,7 @@
 """Families made from the data sets of `hebbax.data`: images and tables of measurements."""
 
 import functools
+import numbers
 import os
 from typing import Literal
 
@@ -53,6 +54,8 @@ def images(
 
 def _check_classes(name: str, classes: tuple[int, ...]) -> tuple[int, ...]:
     count = len(source(name).class_names)
+    if not all(isinstance(label, numbers.Integral) for label in classes):
+        raise ValueError(f"classes must be whole numbers; got {classes}.")
     if len(classes) < 2 or len(set(classes)) != len(classes):
         raise ValueError(f"classes must be two or more different numbers, not {classes}")
     if not all(0 <= label < count for label in classes):

@@ -58,7 +58,7 @@ def toy(name: str, outputs: int | None = None) -> ToyFamily:
 
     **Arguments:**
 
-    - `name`: see `hebbax.data.toy.TOYS` for all of them.
+    - `name`: see `hebbax.data.TOYS` for all of them.
     - `outputs`: None for one output per class; 1, for two-class functions only, for a single
       output that is 0 or 1, as in the BLUR authors' notebook.
 

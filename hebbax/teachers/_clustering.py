@@ -27,6 +27,7 @@ planes that multiply weights with products of the units above them.
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -78,7 +79,8 @@ class CloneClustering(AbstractObjective):
     between the learned part of the change of weights and `-size * c`, as part of `size` squared:
     1 for a rule that changes nothing. Labels are not used, and nothing is told about biases.
 
-    **Arguments** besides those of all objectives; `query` is not used:
+    **Arguments** besides those of all objectives; there is no `query`, for nothing is asked at the
+    end of a lifetime:
 
     - `units`: of the networks' last layer.
     - `sharpness`, `residual`: s and α of the clustering.
@@ -92,7 +94,8 @@ class CloneClustering(AbstractObjective):
     **Raises:** `ValueError` for values out of range.
     """
 
-    query: int = eqx.field(static=True, default=1)
+    # What episodes are asked for: there is always one query.
+    query: int = eqx.field(static=True, default=1, init=False)
     units: int = eqx.field(static=True, default=32)
     sharpness: float = eqx.field(static=True, default=5.0)
     residual: float = eqx.field(static=True, default=0.4)
@@ -165,7 +168,8 @@ class CloneClustering(AbstractObjective):
         """Return loss and mean cosine over all layers."""
         losses, cosines = [], []
         active = [of_layer.x for of_layer in rule.forward(net, x)]
-        for below, own, old, new in zip(active, active[1:], net.layers, after.layers, strict=False):
+        pairs = itertools.pairwise(active)
+        for (below, own), old, new in zip(pairs, net.layers, after.layers, strict=True):
             w = columns(old.weight)
             kept = (1 - rule.step_size) * old.weight
             learned = (kept - new.weight) / rule.step_size + PULL * w

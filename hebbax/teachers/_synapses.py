@@ -77,7 +77,7 @@ class SynapseFamily(AbstractFamily):
 def random_synapses(side: int = 24, std: float = 1.5) -> SynapseFamily:
     """Random inputs and errors for `side` x `side` synapses.
 
-    Their targets are errors, not labels: for `hebbax.objectives.CloneBackprop` only.
+    Their targets are errors, not labels: for `hebbax.teachers.CloneBackprop` only.
 
     **Raises:** `ValueError` for a side below 1, or an `std` that is not positive.
     """

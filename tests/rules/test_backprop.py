@@ -5,6 +5,7 @@ import optax
 import pytest
 
 import hebbax as hx
+from hebbax._optax import updates
 from hebbax.losses._classification import cross_entropy
 
 SIZES = (3, 5, 4, 2)
@@ -40,8 +41,8 @@ def check(rule, optimizer, activation, outputs):
             return cross_entropy(forward(n, x, activation), y)
 
         np.testing.assert_allclose(prediction, forward(network, x, activation), atol=1e-5)
-        updates, state = optimizer.update(jax.grad(loss)(network), state, network)
-        network = optax.apply_updates(network, updates)
+        change, state = updates(optimizer, jax.grad(loss)(network), state, network)
+        network = optax.apply_updates(network, change)
     moved = float(jnp.abs(network.weights[0] - net.network.weights[0]).max())
     assert moved > 1e-3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found.network, network)

@@ -115,12 +115,37 @@ NAN = np.where(np.arange(4)[:, None] == 2, np.nan, X)
         ((X, Y, X, Y * 2), "test_y holds the label 2, but the labels of y end at 1"),
         ((X, Y * 2**40, X, Y), "no class number"),
         ((X, Y, X, Y[:0]), "test_y is empty"),
+        ((X, Y + 0.9, X, Y), "y must hold whole numbers"),
+        ((X, Y + 2**32 + 7, X, Y), "no class number"),
+        ((np.ma.masked_equal(X, 1), Y, X, Y), "x must have a value everywhere"),
+        (([*np.ma.masked_equal(X, 1)], Y, X, Y), "x must have a value everywhere"),
+        ((X, Y, X, np.ma.masked_equal(Y, 1)), "test_y must have a value everywhere"),
+        ((X * 1e-30, Y, X * 1e10, Y), "test_x must be finite as float32"),
     ],
 )
 def test_bad_arrays(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         tasks.from_arrays(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_of_seconds_since_1970_is_not_constant():
+    x = np.random.default_rng(0).normal(size=(50, 2)) * [1.0, 20.0] + [0.0, 1.7e9]
+    family = tasks.from_arrays(x, np.arange(50) % 2, x, np.arange(50) % 2)
+    expected = (x - x.mean(axis=0)) / x.std(axis=0)
+    np.testing.assert_allclose(family.test_x, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_constant_column_becomes_zero_in_double_precision_too():
+    x = np.stack([np.arange(9.0), np.full(9, 0.1) * 3], axis=1)
+    assert not np.any(tasks.from_arrays(x, np.arange(9) % 2, x, np.arange(9) % 2).train_x[:, 1])
+
+
+def test_an_array_that_could_have_been_masked_will_do():
+    masked = np.ma.array(X)
+    np.testing.assert_array_equal(
+        tasks.from_arrays(masked, Y, X, Y).train_x, tasks.from_arrays(X, Y, X, Y).train_x
+    )
 
 
 def test_lists_and_jax_arrays_will_do():

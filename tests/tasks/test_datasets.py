@@ -62,6 +62,7 @@ def test_class_subset_is_relabelled(mnist):
         ({"classes": (3, 3)}, "two or more different numbers"),
         ({"classes": (3, 10)}, "those of mnist run from 0 to 9"),
         ({"classes": (-1, 3)}, "run from 0 to 9"),
+        ({"classes": (1, 2.9)}, r"classes must be whole numbers; got \(1, 2\.9\)"),
     ],
 )
 def test_bad_options(mnist, arguments, message):

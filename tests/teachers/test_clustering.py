@@ -126,6 +126,7 @@ class Follower(hx.UnsupervisedRule):
 
     def update(self, theta, net, x, y):
         objective = CloneClustering()
+        assert objective.query == 1
         layer, features = net.layers[0], self.forward(net, x)[-1].x
         c = clustering(x, layer.weight, features, objective.sharpness, objective.residual)
         change = -self.of * objective.size * c - PULL * columns(layer.weight)

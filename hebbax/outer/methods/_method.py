@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._optax import updates
-from hebbax._trees import digest
+from hebbax._trees import digest, global_norm
 from hebbax.outer._problem import AbstractProblem
 
 Metrics = dict[str, Float[Array, ""]]
@@ -169,7 +169,7 @@ class AbstractDescent(AbstractMethod):
     ) -> tuple[PyTree, PyTree, Metrics]:
         """Move θ along an estimated gradient; returns θ, the optimiser's state and metrics."""
         gradient = estimate.gradient
-        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+        norm = global_norm(gradient)
         good = jnp.isfinite(estimate.loss) & jnp.isfinite(norm) & (estimate.nonfinite < 1)
         clipped = jnp.zeros(())
         if self.clip is not None:
@@ -225,9 +225,8 @@ def mean_of_finite(
 
     def mean(array: Any) -> Any:
         mask = good.reshape(-1, *(1,) * (array.ndim - 1))
-        return jnp.sum(jnp.where(mask, array, 0), axis=0) / jnp.maximum(count, 1).astype(
-            array.dtype
-        )
+        total = jnp.sum(jnp.where(mask, array, 0), axis=0)
+        return total / jnp.maximum(count, 1).astype(array.dtype)
 
     nothing = count == 0
     loss = jnp.where(nothing, jnp.nan, mean(losses))

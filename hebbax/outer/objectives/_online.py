@@ -5,10 +5,13 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax._errors import check_choice
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.outer.objectives._objective import AbstractObjective, Value
+from hebbax.rules import AbstractRule
+from hebbax.tasks import Episode
 
 
 class OnlineCrossEntropy(AbstractObjective):
@@ -28,7 +31,16 @@ class OnlineCrossEntropy(AbstractObjective):
             raise ValueError(f"skip must be at least 0; got {self.skip}.")
         check_choice("reduction", self.reduction, ("mean", "sum"))
 
-    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+    def judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        predictions: Float[Array, "steps batch out"],
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> Value:
         """Judge every prediction."""
         last = rule.predict(theta, net, episode.query_x)
         loss = cross_entropy(last, episode.query_y)
