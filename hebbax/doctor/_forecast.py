@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
+from hebbax.devices import DeviceGrid
 from hebbax.doctor._memory import Memory, device_memory
 from hebbax.networks import Hidden, as_hidden
 from hebbax.outer import Curriculum, Validator, layer_sizes
@@ -140,7 +140,7 @@ def forecast(
         raise ValueError(f"start must be at least 0; got {start}.")
     units = as_hidden(hidden, len(families))
     k_init, k_train, k_validation = jax.random.split(key, 3)
-    layout = Layout.over_devices(runs, method.inner(tasks))
+    layout = DeviceGrid.over_devices(runs, method.inner(tasks))
     synchronized = isinstance(objective, Curriculum) and objective.synchronize
     if theta is None:
         thetas = jax.vmap(rule.init)(jax.random.split(k_init, runs))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax._rule_file import check_writable, known
-from hebbax.devices import Layout, is_first_process
+from hebbax.devices import DeviceGrid, is_first_process
 from hebbax.networks import Architectures, as_hidden
 from hebbax.outer import Curriculum, Workers
 from hebbax.outer.engines import Setup
@@ -128,9 +128,9 @@ def meta_train(
         check_writable(rule, card)
 
     k_init, k_train, k_validation = jax.random.split(key, 3)
-    layout = Layout()
+    layout = DeviceGrid()
     if workers is None:
-        layout = Layout.over_devices(runs, method.inner(tasks))
+        layout = DeviceGrid.over_devices(runs, method.inner(tasks))
     synchronized = isinstance(objective, Curriculum) and objective.synchronize
     setup = Setup(
         rule, families, at_stage(objective, 0), method, units, tasks, runs, k_train,

@@ -66,8 +66,8 @@ def test_recorded_numbers(file, dtype):
             assert loss.dtype == dtype
             prediction = recorded[f"meta/{step}/pred_b_normed"]
             label = recorded[f"meta/{step}/y_b"].argmax(axis=1)
-            right = np.mean(prediction.argmax(axis=1) == label)
-            assert float(metrics["accuracy"]) == pytest.approx(right)
+            share = np.mean(prediction.argmax(axis=1) == label)
+            assert float(metrics["accuracy"]) == pytest.approx(share)
             cosine = np.mean(np.sum(prediction * recorded[f"meta/{step}/target_b"], axis=1))
             assert float(metrics["cosine"]) == pytest.approx(cosine, abs=1e-5)
 

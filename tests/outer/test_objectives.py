@@ -46,9 +46,9 @@ def test_query_accuracy(case):
     theta, net, episode = case
     value, metrics = O.QueryAccuracy(3, 4, 7)(RULE, theta, net, episode)
     last, _ = by_hand(theta, net, episode)
-    right = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
-    assert float(value) == pytest.approx(1 - right, abs=1e-6)
-    assert float(metrics["accuracy"]) == right
+    share = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
+    assert float(value) == pytest.approx(1 - share, abs=1e-6)
+    assert float(metrics["accuracy"]) == share
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3, 4])
@@ -156,8 +156,8 @@ def test_few_shot_ridge():
         for i in (0, 12)
     ]
     assert float(value) == pytest.approx(np.mean([float(p[0]) for p in pairs]), rel=1e-5)
-    right = np.mean([float(p[1]["accuracy"]) for p in pairs])
-    assert float(metrics["accuracy"]) == pytest.approx(right)
+    share = np.mean([float(p[1]["accuracy"]) for p in pairs])
+    assert float(metrics["accuracy"]) == pytest.approx(share)
 
 
 class Turning(Same):

@@ -10,10 +10,10 @@ from hebbax.papers.unsupervised._asynchronous import _EnoughError, _Watched, _Wa
 
 
 @pytest.fixture
-def crew():
-    crew = _Watched(workers=2)
-    crew.engines.append(types.SimpleNamespace(crew=types.SimpleNamespace(pids={0: 17, 1: 18})))
-    return crew
+def runs():
+    runs = _Watched(workers=2)
+    runs.engines.append(types.SimpleNamespace(pool=types.SimpleNamespace(pids={0: 17, 1: 18})))
+    return runs
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def _line(step, seconds, workers, lost=0):
     return {"step": step, "step_seconds": seconds, **line}
 
 
-def test_workers_take_turns_and_one_is_killed_in_the_end(crew, sent):
-    watcher = _Watcher(crew, (1, 2), lines=2)
+def test_workers_take_turns_and_one_is_killed_in_the_end(runs, sent):
+    watcher = _Watcher(runs, (1, 2), lines=2)
     watcher.start(0, ())
     watcher.log(_line(10, 9.0, 1))
     assert not sent
@@ -52,8 +52,8 @@ def test_workers_take_turns_and_one_is_killed_in_the_end(crew, sent):
     assert [line["active"] for line in watcher.lines][1:4] == [2, 1, 1]
 
 
-def test_nobody_stays_stopped(crew, sent):
-    watcher = _Watcher(crew, (1, 2), lines=2)
+def test_nobody_stays_stopped(runs, sent):
+    watcher = _Watcher(runs, (1, 2), lines=2)
     watcher.log(_line(10, 1.0, 2))
     watcher.close()
     assert sent[-2:] == [(17, signal.SIGCONT), (18, signal.SIGCONT)]

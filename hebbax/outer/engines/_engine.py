@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
+from hebbax.devices import DeviceGrid
 from hebbax.networks import Architectures, Hidden
 from hebbax.outer._problem import Problem
 from hebbax.outer.methods import AbstractMethod
@@ -45,7 +45,7 @@ class Setup:
     runs: int
     key: PRNGKeyArray
     apart: bool = False
-    layout: Layout = dataclasses.field(default_factory=Layout)
+    layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
     architectures: Architectures | None = None
 
     def problem(self, families: Sequence[AbstractFamily] | None = None) -> Problem:

@@ -47,5 +47,5 @@ class QueryAccuracy(AbstractObjective):
         taken: Int[Array, ""] | None = None,
     ) -> Value:
         """Judge the query set."""
-        right = accuracy(rule.predict(theta, net, episode.query_x), episode.query_y)
-        return 1 - right, {"accuracy": right}
+        share = accuracy(rule.predict(theta, net, episode.query_x), episode.query_y)
+        return 1 - share, {"accuracy": share}
