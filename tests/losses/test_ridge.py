@@ -134,6 +134,25 @@ def test_accuracy_is_about_the_first_columns():
     assert float(labels["accuracy"]) != float(all_columns["accuracy"])
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_one_column_is_correct_where_it_is_nearer_to_its_label(share):
+    rng = np.random.default_rng(0)
+    y = (rng.random((300, 1)) < share).astype(np.float32)
+    x = rng.normal(size=(300, 4)).astype(np.float32) + 0.7 * y
+    fit = Ridge(alpha=1e-6).fit(x[:150], y[:150, 0])
+    expected = np.mean((fit.predict(x[150:]) > 0.5) == y[150:, 0])
+    _, metrics = judge(*map(jnp.asarray, (x[:150], y[:150], x[150:], y[150:])), penalty=1e-6)
+    assert float(metrics["accuracy"]) == pytest.approx(expected)
+    assert 0.6 < expected < 0.95
+
+
+def test_one_column_of_noise_is_correct_by_chance_only():
+    x, y = np.random.default_rng(1).normal(size=(2, 400, 1)).astype(np.float32)
+    y = (y > 0).astype(np.float32)
+    _, metrics = judge(*map(jnp.asarray, (x[:200], y[:200], x[200:], y[200:])))
+    assert 0.35 < float(metrics["accuracy"]) < 0.65
+
+
 def test_shifting_features_changes_nothing():
     """The intercept is not penalised, so it takes up any shift of the features."""
     features_a, y_a, features_b, y_b = case()

@@ -15,6 +15,7 @@ from hebbax.outer.methods import (
     TruncatedGradient,
     Truncation,
 )
+from hebbax.outer.methods._evolution import _centred_ranks
 
 THETA = jnp.array([0.1, -0.3])
 STILL = optax.sgd(0.0)
@@ -212,6 +213,19 @@ def test_ranks_do_not_depend_on_the_scale_of_losses():
     same(one.gradient, many.gradient)
     slope = jax.grad(lambda t: jnp.sum((t - 1) ** 2))(THETA)
     assert float(one.gradient @ slope) > 0
+
+
+def test_equal_losses_do_not_move_theta():
+    method = EvolutionStrategy(STILL, pairs=8, ranks=True)
+    flat = Bowl(lambda theta, key: (jnp.zeros(()), {}))
+    found, _ = method.estimate(flat, THETA, (), KEY, jnp.asarray(0))
+    np.testing.assert_array_equal(found.gradient, 0)
+
+
+def test_ties_share_their_mean_rank():
+    losses = jnp.asarray([[3.0, 1.0], [1.0, 1.0], [jnp.nan, 2.0]])
+    expected = (np.asarray([[4, 1], [1, 1], [5, 3]]) / 5) - 0.5
+    np.testing.assert_allclose(_centred_ranks(losses), expected, atol=1e-7)
 
 
 def test_truncations_must_make_up_the_lifetime():

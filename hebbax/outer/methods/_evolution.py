@@ -22,7 +22,8 @@ class EvolutionStrategy(AbstractDescent):
     - `pairs`: antithetic pairs at every meta-step, a population of twice as many.
     - `std`: σ, the standard deviation of the noise on every number of θ.
     - `ranks`: take the ranks of the losses, spread evenly over [-0.5, 0.5], instead of the losses
-      themselves. Robust to outliers, but no estimate of the gradient in its own units.
+      themselves; equal losses share a rank. Robust to outliers, but no estimate of the gradient in
+      its own units.
 
     A pair whose losses are not both finite is left out of the mean.
     """
@@ -101,5 +102,8 @@ def weighted(noise: PyTree, weight: Float[Array, " pairs"]) -> PyTree:
 def _centred_ranks(losses: Float[Array, "pairs both"]) -> Float[Array, "pairs both"]:
     # What is not finite counts as worst.
     flat = jnp.where(jnp.isfinite(losses), losses, jnp.inf).ravel()
-    ranks = jnp.argsort(jnp.argsort(flat)).astype(losses.dtype)
+    ordered = jnp.sort(flat)
+    first, end = (jnp.searchsorted(ordered, flat, side=side) for side in ("left", "right"))
+    # Equal losses share their mean rank, lest their order in memory move θ.
+    ranks = (first + end - 1).astype(losses.dtype) / 2
     return (ranks / max(flat.size - 1, 1) - 0.5).reshape(losses.shape)
