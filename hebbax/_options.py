@@ -14,10 +14,14 @@ import types
 import typing
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from hebbax._errors import check_choice, shown
 
 LARGEST = 2**31 - 1
 """The largest whole number of any option: larger ones are no counts of anything in memory."""
+FINITE = float(np.finfo(np.float32).max)
+"""The largest number of any option: larger ones are infinite in single precision."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +33,10 @@ class Range:
     open_low: bool = False
     open_high: bool = False
 
-    def __contains__(self, value: object) -> bool:
-        number: Any = value
-        return (self.low < number if self.open_low else self.low <= number) and (
-            number < self.high if self.open_high else number <= self.high
-        )
+    def holds(self, number: int | float) -> bool:
+        """Return whether a number lies in the range."""
+        above = self.low < number if self.open_low else self.low <= number
+        return above and (number < self.high if self.open_high else number <= self.high)
 
     def words(self) -> str:
         """Return the range as it stands behind "a number"."""
@@ -108,11 +111,13 @@ def allows(annotation: Any, value: object, within: Range | None = None) -> bool:
     if annotation is None or annotation is types.NoneType:
         return value is None
     if annotation is int:
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        return whole and abs(int(value)) <= LARGEST and (within is None or value in within)
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            return False
+        return abs(int(value)) <= LARGEST and (within is None or within.holds(int(value)))
     if annotation is float:
-        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        return real and math.isfinite(float(value)) and (within is None or value in within)
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            return False
+        return abs(value) <= FINITE and (within is None or within.holds(float(value)))
     if origin is collections.abc.Callable or annotation is collections.abc.Callable:
         return callable(value)
     kind = origin if isinstance(origin, type) else annotation
