@@ -20,8 +20,8 @@ def crop(images: _Images | _Values, size: int) -> UInt8[np.ndarray, "..."] | _Va
     height, width = images.shape[1:3]
     if not 1 <= size <= min(height, width):
         raise ValueError(
-            f"crop is {size}, but must lie between 1 and {min(height, width)} for images of "
-            f"{height} x {width} pixels"
+            f"crop must be from 1 to {min(height, width)} for images of {height} x {width} "
+            f"pixels; got {size}."
         )
     top, left = (height - size) // 2, (width - size) // 2
     return images[:, top : top + size, left : left + size]
@@ -43,7 +43,7 @@ def resize(images: _Images | _Values, size: int) -> Float32[np.ndarray, "..."]:
     **Raises:** `ValueError` if `size` is below 1 or above `LARGEST`.
     """
     if not 1 <= size <= LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 1 and {LARGEST} pixels")
+        raise ValueError(f"size must be from 1 to {LARGEST} pixels; got {size}.")
     count, height, width, *channels = images.shape
     if (height, width) == (size, size):
         return images.astype(np.float32)

@@ -110,21 +110,27 @@ def from_arrays(
         (("test_x", held_x), ("test_y", held_y)),
     ):
         if len(rows) != len(labels):
-            raise ValueError(f"{x_name} has {len(rows)} rows but {y_name} has {len(labels)} labels")
+            raise ValueError(
+                f"{y_name} must have a label for each row of {x_name}; got {len(rows)} rows and "
+                f"{len(labels)} labels."
+            )
     if train_x.shape[1] != held_x.shape[1]:
-        raise ValueError(f"x has {train_x.shape[1]} columns but test_x has {held_x.shape[1]}")
+        raise ValueError(
+            f"test_x must have the columns of x, {train_x.shape[1]}; got {held_x.shape[1]}."
+        )
     classes = int(train_y.max()) + 1
     absent = sorted(set(range(classes)) - set(train_y.tolist()))
     if absent:
         raise ValueError(
-            f"y must hold every class from 0 to {classes - 1}, its largest label, but lacks "
-            f"{', '.join(map(str, absent[:10]))}{' ...' if len(absent) > 10 else ''}"
+            f"y must hold every class from 0 to {classes - 1}, its largest label; got none of "
+            f"{', '.join(map(str, absent[:10]))}{' ...' if len(absent) > 10 else ''}."
         )
     if classes < 2:
-        raise ValueError("y holds class 0 only, but a task needs at least two classes")
+        raise ValueError("y must hold at least two classes; got class 0 only.")
     if held_y.max() >= classes:
         raise ValueError(
-            f"test_y holds the label {int(held_y.max())}, but the labels of y end at {classes - 1}"
+            f"test_y must hold classes of y, up to {classes - 1}; got the label "
+            f"{int(held_y.max())}."
         )
     if standardize:
         train_x, held_x = _images.standardize(train_x, held_x, per_feature=True)
@@ -144,13 +150,11 @@ def _array(name: str, values: ArrayLike) -> np.ndarray:
 def _check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
     array = _array(name, values)
     if array.ndim != 2:
-        raise ValueError(f"{name} must have two axes [n, in], but its shape is {array.shape}")
+        raise ValueError(f"{name} must have two axes [n, in]; got the shape {array.shape}.")
     if 0 in array.shape:
-        raise ValueError(f"{name} is empty: its shape is {array.shape}")
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
-        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
-    if np.issubdtype(array.dtype, np.complexfloating):
-        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
+        raise ValueError(f"{name} must not be empty; got the shape {array.shape}.")
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{name} must hold real numbers; got {array.dtype}.")
     # What single precision holds exactly does not need double.
     exact = array.dtype == np.float32 or array.dtype.itemsize <= 2
     array = array.astype(np.float32 if exact else np.float64)
@@ -165,22 +169,22 @@ def _check_finite(name: str, array: Float32[np.ndarray, "n in"]) -> None:
         row = int(np.argmax(bad))
         column = int(np.argmax(~np.isfinite(array[row])))
         raise ValueError(
-            f"{name} must be finite as float32, but row {row}, column {column} is "
-            f"{array[row, column]}"
+            f"{name} must be finite as float32; got {array[row, column]} in row {row}, column "
+            f"{column}."
         )
 
 
 def _check_labels(name: str, values: ArrayLike) -> Int32[np.ndarray, "n"]:
     array = _array(name, values)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have one axis [n], but its shape is {array.shape}")
+        raise ValueError(f"{name} must have one axis [n]; got the shape {array.shape}.")
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must hold whole numbers, but its dtype is {array.dtype}")
+        raise ValueError(f"{name} must hold whole numbers; got {array.dtype}.")
     if array.size == 0:
-        raise ValueError(f"{name} is empty")
+        raise ValueError(f"{name} must not be empty; got no labels.")
     if array.min() < 0:
         row = int(np.argmax(array < 0))
-        raise ValueError(f"{name} must count classes from 0, but row {row} is {int(array[row])}")
+        raise ValueError(f"{name} must count classes from 0; got {int(array[row])} in row {row}.")
     if array.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"{name} holds the label {int(array.max())}, which is no class number")
+        raise ValueError(f"{name} must hold class numbers below 2³¹; got {int(array.max())}.")
     return array.astype(np.int32)
