@@ -16,14 +16,14 @@ function of x times one of e. Likewise tanh(x) w + β is (1 + tanh x)/2 · c_0 �
 an output gate times a state for each term. So one tick forward and one backward are enough.
 """
 
-import math
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import POSITIVE
 from hebbax.outer.objectives import AbstractObjective, Value
 from hebbax.rules import Vsml
 from hebbax.rules.vsml import Layer, Network, SharedCell, cells, halved
@@ -151,15 +151,8 @@ class CloneBackprop(AbstractObjective):
     steps: int = eqx.field(static=True, default=2)
     batch: int = eqx.field(static=True, default=8)
     query: int = eqx.field(static=True, default=72)
-    rate: float = eqx.field(static=True, default=0.1)
-    bias_rate: float = eqx.field(static=True, default=0.1)
-
-    def __check_init__(self) -> None:
-        """Refuse rates out of range."""
-        for name in ("rate", "bias_rate"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite; got {value}.")
+    rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
+    bias_rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
 
     def unroll_and_judge(
         self, rule: Any, theta: Any, net: Network, episode: Any, first: Any = 0, taken: Any = None

@@ -28,8 +28,7 @@ planes that multiply weights with products of the units above them.
 
 import dataclasses
 import itertools
-import math
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -37,6 +36,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hebbax._errors import check_choice
+from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
 from hebbax.outer.objectives import AbstractObjective, Value
 from hebbax.rules.unsupervised import ACTIVATIONS, PULL, Network, columns, standardized
 
@@ -96,28 +96,23 @@ class CloneClustering(AbstractObjective):
 
     # What episodes are asked for: there is always one query.
     query: int = eqx.field(static=True, default=1, init=False)
-    units: int = eqx.field(static=True, default=32)
-    sharpness: float = eqx.field(static=True, default=5.0)
-    residual: float = eqx.field(static=True, default=0.4)
+    units: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=32)
+    sharpness: Annotated[float, POSITIVE] = eqx.field(static=True, default=5.0)
+    residual: Annotated[float, Range(0, 1, open_high=True)] = eqx.field(static=True, default=0.4)
     individual: bool = eqx.field(static=True, default=False)
-    size: float = eqx.field(static=True, default=0.6)
+    size: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = eqx.field(
+        static=True, default=0.6
+    )
     activations: tuple[str, ...] = eqx.field(static=True, default=())
-    slopes: tuple[float, ...] = eqx.field(static=True, default=(1.0,))
+    slopes: Annotated[tuple[float, ...], POSITIVE] = eqx.field(static=True, default=(1.0,))
 
     def __check_init__(self) -> None:
         """Refuse settings out of range."""
-        if self.units < 1:
-            raise ValueError(f"units must be at least 1; got {self.units}.")
-        if not 0 < self.sharpness < math.inf:
-            raise ValueError(f"sharpness must be positive and finite; got {self.sharpness}.")
-        if not 0 <= self.residual < 1:
-            raise ValueError(f"residual must be in [0, 1); got {self.residual}.")
-        if not 0 < self.size < 1:
-            raise ValueError(f"size must be in (0, 1); got {self.size}.")
+        check_options(self)
         for activation in self.activations:
             check_choice("activations", activation, ACTIVATIONS)
-        if not self.slopes or not all(0 < slope < math.inf for slope in self.slopes):
-            raise ValueError(f"slopes must be positive numbers, one at least; got {self.slopes}.")
+        if not self.slopes:
+            raise ValueError("slopes must hold at least one number; got ().")
 
     @property
     def supervised(self) -> bool:

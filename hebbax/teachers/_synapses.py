@@ -1,12 +1,14 @@
 """Random inputs and errors, for rules that are taught what to do with them (VSML sec. 3.2)."""
 
 import math
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import AT_LEAST_1, POSITIVE, check_option
 from hebbax.tasks import AbstractFamily, Batches, check_counts
 
 MOST_INPUT, MOST_ERROR = 6.0, 1.5
@@ -81,8 +83,6 @@ def random_synapses(side: int = 24, std: float = 1.5) -> SynapseFamily:
 
     **Raises:** `ValueError` for a side below 1, or an `std` that is not positive.
     """
-    if side < 1:
-        raise ValueError(f"side must be at least 1; got {side}.")
-    if not 0 < std < math.inf:
-        raise ValueError(f"std must be positive and finite; got {std}.")
+    check_option("side", side, Annotated[int, AT_LEAST_1])
+    check_option("std", std, Annotated[float, POSITIVE])
     return SynapseFamily(name="random_synapses", inputs=side, outputs=side, std=std)

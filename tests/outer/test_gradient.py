@@ -159,5 +159,5 @@ def test_bad_settings(unchecked):
     with pytest.raises(ValueError, match=r"optimizer must be an optax\.GradientTransformation"):
         Gradient(1e-3)
     for clip in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="clip must be None or positive"):
+        with pytest.raises(ValueError, match="clip must be None or a finite number above 0"):
             Gradient(optax.adam(1e-3), clip=clip)

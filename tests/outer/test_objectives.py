@@ -87,12 +87,12 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 @pytest.mark.parametrize("name", ["steps", "batch", "query"])
 @pytest.mark.parametrize("kind", [O.QueryCrossEntropy, O.QueryAccuracy, O.OnlineCrossEntropy])
 def test_empty_lifetimes(kind, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got 0"):
         kind(**{name: 0})
 
 
 def test_negative_skip():
-    with pytest.raises(ValueError, match="skip must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="skip must be a whole number of at least 0; got -1"):
         O.OnlineCrossEntropy(skip=-1)
 
 
@@ -224,11 +224,20 @@ def test_only_labels_count_in_the_accuracy():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: O.FewShotRidge(weight_penalty=-1.0), "weight_penalty must be at least 0"),
+        (
+            lambda: O.FewShotRidge(weight_penalty=-1.0),
+            "weight_penalty must be a finite number of at least 0",
+        ),
         (lambda: O.FewShotRidge(query=25), "query must be a multiple of 10"),
         (lambda: O.FewShotRidge(query=10), "at least two examples in each; got 10"),
-        (lambda: O.FewShotRidge(query=20, units=0), "units must be at least 1; got 0"),
-        (lambda: O.FewShotRidge(query=20, penalty=0.0), "penalty must be positive; got 0.0"),
+        (
+            lambda: O.FewShotRidge(query=20, units=0),
+            "units must be a whole number of at least 1; got 0",
+        ),
+        (
+            lambda: O.FewShotRidge(query=20, penalty=0.0),
+            "penalty must be a finite number above 0; got 0.0",
+        ),
         (lambda: O.QueryCrossEntropy(remat="some"), "remat must be True, False or 'segments'"),
         (lambda: O.OnlineCrossEntropy(reduction="max"), "reduction"),
     ],

@@ -1,10 +1,13 @@
 """`EvolutionStrategy`: estimate the meta-gradient from whole lifetimes of perturbed θ."""
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1, POSITIVE
 from hebbax.outer._problem import AbstractProblem
 from hebbax.outer.methods._method import AbstractDescent, Estimate, finite, mean_of_finite
 
@@ -28,13 +31,9 @@ class EvolutionStrategy(AbstractDescent):
     A pair whose losses are not both finite is left out of the mean.
     """
 
-    pairs: int = eqx.field(static=True, default=16)
-    std: float = eqx.field(static=True, default=0.01)
+    pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
+    std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
     ranks: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self) -> None:
-        """Refuse to do without noise."""
-        check_population(self.pairs, self.std)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> tuple[()]:
         """Return nothing: every step begins and ends its lifetimes."""
@@ -73,14 +72,6 @@ class EvolutionStrategy(AbstractDescent):
     def updates(self, problem: AbstractProblem) -> float:
         """Return how many updates of a network one meta-step makes."""
         return float(2 * self.pairs * problem.networks * problem.steps)
-
-
-def check_population(pairs: int, std: float) -> None:
-    """Refuse a population of none, or one without noise. **Raises:** `ValueError`."""
-    if pairs < 1:
-        raise ValueError(f"pairs must be at least 1; got {pairs}.")
-    if not 0 < std < float("inf"):
-        raise ValueError(f"std must be positive and finite; got {std}.")
 
 
 def perturbations(theta: PyTree, key: PRNGKeyArray, number: int, std: float) -> PyTree:

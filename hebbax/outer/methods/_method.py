@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._optax import updates
+from hebbax._options import POSITIVE, Range, check_options
 from hebbax._trees import digest, global_norm
 from hebbax.outer._problem import AbstractProblem
 
@@ -100,8 +101,10 @@ class AbstractDescent(AbstractMethod):
     """
 
     optimizer: optax.GradientTransformation = eqx.field(static=True)
-    clip: float | None = eqx.field(static=True, default=None)
-    average: float | None = eqx.field(static=True, default=None, kw_only=True)
+    clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
+    average: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = eqx.field(
+        static=True, default=None, kw_only=True
+    )
 
     def __check_init__(self) -> None:
         """Refuse what is no optimiser, and settings out of range."""
@@ -110,10 +113,7 @@ class AbstractDescent(AbstractMethod):
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
                 f"got {self.optimizer!r}."
             )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be None or positive; got {self.clip}.")
-        if self.average is not None and not 0 < self.average < 1:
-            raise ValueError(f"average must be None or in (0, 1); got {self.average}.")
+        check_options(self)
 
     @abstractmethod
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PyTree:

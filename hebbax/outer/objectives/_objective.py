@@ -5,11 +5,12 @@ minimised and metrics to be logged. Any callable with that signature and the att
 `batch` and `query`, which say how large an episode it needs, can stand in their place.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax._options import AT_LEAST_1, check_options
 from hebbax.inner import Remat, check_remat, unroll
 from hebbax.rules import AbstractRule
 from hebbax.tasks import Episode
@@ -55,17 +56,15 @@ class AbstractObjective(eqx.Module):
     the price of one more forward pass with those that cut lifetimes into truncations.
     """
 
-    steps: int = eqx.field(static=True, default=10)
-    batch: int = eqx.field(static=True, default=128)
-    query: int = eqx.field(static=True, default=512)
+    steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
+    batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
+    query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=512)
     remat: Remat = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
-        """Refuse empty lifetimes."""
-        for name in ("steps", "batch", "query"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        """Refuse options out of range."""
         check_remat(self.remat)
+        check_options(self)
 
     def __call__(self, rule: AbstractRule, theta: PyTree, net: PyTree, episode: Any) -> Value:
         """Unroll the episode and judge it; the value to be minimised, and metrics."""

@@ -1,13 +1,13 @@
 """`OnlineCrossEntropy`: the whole course of a lifetime."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from hebbax._errors import check_choice
+from hebbax._options import NOT_NEGATIVE
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.outer.objectives._objective import AbstractObjective, Value
 from hebbax.rules import AbstractRule
@@ -22,14 +22,8 @@ class OnlineCrossEntropy(AbstractObjective):
     predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
     """
 
-    skip: int = eqx.field(static=True, default=1)
+    skip: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=1)
     reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
-
-    def __check_init__(self) -> None:
-        """Refuse to leave out fewer than no predictions."""
-        if self.skip < 0:
-            raise ValueError(f"skip must be at least 0; got {self.skip}.")
-        check_choice("reduction", self.reduction, ("mean", "sum"))
 
     def judge(
         self,
