@@ -178,7 +178,7 @@ class Evaluator:
         """
         setup = self._setup
         key = setup.step_key(setup.key, step)
-        key = key[run] if setup.apart else key
+        key = key[run] if setup.per_run else key
         hidden = setup.hidden
         if setup.architectures is not None:
             # A whole population is compared on one architecture.

@@ -151,7 +151,7 @@ def forecast(
     for first, last, part in _parts(objective, min(start, steps), steps):
         setup = Setup(
             rule, families, part, method, units, tasks, runs, k_train,
-            apart=synchronized, layout=layout,
+            per_run=synchronized, layout=layout,
         )  # fmt: skip
         turns = last // checkpoint_every - first // checkpoint_every
         turns += last > first and last % checkpoint_every > 0

@@ -252,7 +252,7 @@ class Run:
                 for run, gone in enumerate(lost)
                 if gone
             ]
-        if synchronize and self.setup.apart:
+        if synchronize and self.setup.per_run:
             finite = np.where(np.isfinite(judged), judged, np.inf)
             chosen = int(np.argmin(finite))
             line["synchronized_on"] = chosen
@@ -262,7 +262,7 @@ class Run:
 
     def _divergence(self, run: int, step: int) -> dict[str, Any]:
         key = self.setup.step_key(self.setup.key, step)
-        key = jax.random.key_data(key[run] if self.setup.apart else key).tolist()
+        key = jax.random.key_data(key[run] if self.setup.per_run else key).tolist()
         warnings.warn(
             f"run {run + 1} of {self.setup.runs} diverged at step {step} (key {key}) and goes back "
             f"to where it was at step {self.good_step}.",

@@ -134,7 +134,7 @@ def meta_train(
     synchronized = isinstance(objective, Curriculum) and objective.synchronize
     setup = Setup(
         rule, families, at_stage(objective, 0), method, units, tasks, runs, k_train,
-        apart=synchronized, layout=layout, architectures=architectures,
+        per_run=synchronized, layout=layout, architectures=architectures,
     )  # fmt: skip
     if workers is not None:
         workers.check(setup)

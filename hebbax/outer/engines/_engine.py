@@ -31,7 +31,7 @@ class Setup:
     - `rule`, `families`, `objective`, `method`, `hidden`, `tasks`, `runs`: as in
       `hebbax.meta_train`.
     - `key`: decides all random numbers of meta-steps.
-    - `apart`: whether runs meet different tasks and batches, not the same.
+    - `per_run`: whether runs meet different tasks and batches, not the same.
     - `layout`: which devices share the work.
     - `architectures`: of which workers draw one for every lifetime; `hidden` is its middle then.
     """
@@ -44,7 +44,7 @@ class Setup:
     tasks: int
     runs: int
     key: PRNGKeyArray
-    apart: bool = False
+    per_run: bool = False
     layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
     architectures: Architectures | None = None
 
@@ -56,14 +56,14 @@ class Setup:
     def step_key(self, key: PRNGKeyArray, step: Any) -> Any:
         """Return the key of a meta-step, or one for each run if they are apart."""
         key = jax.random.fold_in(key, step)
-        if not self.apart:
+        if not self.per_run:
             return key
         return jax.vmap(lambda run: jax.random.fold_in(key, run))(jnp.arange(self.runs))
 
     @property
     def key_axis(self) -> int | None:
         """The axis of runs in what `step_key` returns."""
-        return 0 if self.apart else None
+        return 0 if self.per_run else None
 
 
 class Streaks(NamedTuple):
