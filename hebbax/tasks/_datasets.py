@@ -45,7 +45,8 @@ def images(
     check_choice("set of images", name, IMAGES)
     if not isinstance(standardize, bool):
         check_choice("standardize", standardize, ("pixels",))
-    check_option("size", size, Annotated[int, Range(1, _images.LARGEST)] | None)
+    if size is not None:
+        check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
     chosen = None if classes is None else _check_classes(name, tuple(classes))
     # The environment is part of the key, for it decides which files are read.
     return _images_cached(name, size, crop, chosen, standardize, os.environ.get("HEBBAX_DATA"))

@@ -56,7 +56,7 @@ def test_class_subset_is_relabelled(mnist):
     [
         ({"crop": 29}, "crop must be from 1 to 28 .* got 29"),
         ({"crop": 0}, "crop must be from 1 .* got 0"),
-        ({"size": 0}, r"size must be None or a whole number in \[1, 256\]; got 0"),
+        ({"size": 0}, r"size must be a whole number in \[1, 256\]; got 0"),
         ({"size": 1000}, r"size must be .* in \[1, 256\]; got 1000"),
         ({"classes": (3,)}, "two or more different numbers"),
         ({"classes": (3, 3)}, "two or more different numbers"),
