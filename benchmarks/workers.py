@@ -62,7 +62,7 @@ def cpu_seconds(engine, workers):
     if workers <= 0:
         return time.process_time()
     try:
-        stats = [pathlib.Path(f"/proc/{pid}/stat").read_text() for pid in engine.crew.pids.values()]
+        stats = [pathlib.Path(f"/proc/{pid}/stat").read_text() for pid in engine.pool.pids.values()]
     except FileNotFoundError:
         return float("nan")
     ticks = sum(sum(map(int, text.rpartition(")")[2].split()[11:13])) for text in stats)

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -80,3 +80,16 @@ def digest(tree: PyTree) -> str:
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
         total.update(array.tobytes())
     return total.hexdigest()[:16]
+
+
+def global_norm(tree: PyTree) -> Float[Array, ""]:
+    """Return the root of the sum of all squares, where squares of large numbers would overflow too.
+
+    A power of two is taken out of them, which changes no bit of what does not overflow.
+    """
+    leaves = jax.tree.leaves(tree)
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(a), initial=0) for a in leaves]))
+    large = jnp.isfinite(largest) & (largest > 2.0**20)
+    exponent = jnp.frexp(jnp.where(large, largest, 1.0))[1] - 1
+    scale = jnp.where(large, jnp.ldexp(jnp.ones_like(largest), exponent), 1.0)
+    return scale * jnp.sqrt(sum(jnp.sum((a / scale) ** 2) for a in leaves))

@@ -69,8 +69,8 @@ class Chain(AbstractProblem):
             return after, jnp.where(live, jnp.sum((after - 1) ** 2), 0.0)
 
         state, losses = jax.lax.scan(update, particle.nets, jnp.arange(steps))
-        number = steps if taken is None else taken
-        loss = jnp.sum(losses) / number
+        number = jnp.asarray(steps if taken is None else taken)
+        loss = jnp.sum(losses) / number.astype(float)
         after = Particle(state, particle.key, particle.position + number)
         return after, (loss, {"accuracy": jnp.exp(-loss)})
 

@@ -1,10 +1,11 @@
 """`Ray`: meta-training by workers on a cluster, any of which may be lost at any time."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 
+from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, check_options
 from hebbax.cluster._engines import AsynchronousEngine, ClusterSearchEngine
 from hebbax.cluster._worker_pool import Resources, import_ray
 from hebbax.cluster._workers import lives
@@ -66,26 +67,18 @@ class Ray:
     what workers run fails, or all are lost again and again.
     """
 
-    workers: int = 2
-    batch: int | None = None
-    staleness: int = 10
-    members: int = 4
-    cpus: float = 1.0
-    gpus: float = 0.0
+    workers: Annotated[int, AT_LEAST_1] = 2
+    batch: Annotated[int, AT_LEAST_1] | None = None
+    staleness: Annotated[int, NOT_NEGATIVE] = 10
+    members: Annotated[int, AT_LEAST_1] = 4
+    cpus: Annotated[float, POSITIVE] = 1.0
+    gpus: Annotated[float, NOT_NEGATIVE] = 0.0
     address: str | None = None
-    patience: float = 1800.0
+    patience: Annotated[float, POSITIVE] = 1800.0
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        for name, least in (("workers", 1), ("batch", 1), ("staleness", 0), ("members", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}; got {value}.")
-        for name in ("cpus", "patience"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
-        if not self.gpus >= 0:
-            raise ValueError(f"gpus must be at least 0; got {self.gpus}.")
+        check_options(self)
 
     @property
     def enough(self) -> int:

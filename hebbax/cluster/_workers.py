@@ -178,7 +178,7 @@ class Evaluator:
         """
         setup = self._setup
         key = setup.step_key(setup.key, step)
-        key = key[run] if setup.training.apart else key
+        key = key[run] if setup.training.per_run else key
         hidden, drawn = setup.training.units, _architectures(setup)
         if drawn is not None:
             # A whole population is compared on one architecture.

@@ -21,7 +21,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """One form a data set comes in: the files it needs, and the name of their reader."""
 
     reader: str
@@ -40,11 +40,11 @@ class Source:
     homepage: str
     licence: str
     citation: str
-    layouts: tuple[Layout, ...] = ()
+    layouts: tuple[FileLayout, ...] = ()
     """In order of preference; empty for the sets that scikit-learn bundles."""
     folders: tuple[str, ...] = ()
     """Names of the folders that may hold the files, the first being where downloads go."""
-    download: Layout | None = None
+    download: FileLayout | None = None
     """The layout that can be downloaded, if any."""
 
 
@@ -58,12 +58,12 @@ _DIGITS = tuple(string.digits)
 _UPPER = tuple(string.ascii_uppercase)
 
 
-def _idx(base: str, sums: tuple[tuple[str, int], ...]) -> Layout:
+def _idx(base: str, sums: tuple[tuple[str, int], ...]) -> FileLayout:
     files = (
         File(name, base + name, sha256, size)
         for name, (sha256, size) in zip(_IDX_NAMES, sums, strict=True)
     )
-    return Layout("idx", tuple(files))
+    return FileLayout("idx", tuple(files))
 
 
 _MNIST = _idx(
@@ -93,7 +93,7 @@ _KMNIST = _idx(
         ("20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c", 5_120),
     ),
 )
-_EMNIST_ZIP = Layout(
+_EMNIST_ZIP = FileLayout(
     "emnist_zip",
     (
         File(
@@ -105,7 +105,7 @@ _EMNIST_ZIP = Layout(
     ),
 )
 _USPS_BASE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
-_USPS = Layout(
+_USPS = FileLayout(
     "usps",
     (
         File(
@@ -120,7 +120,7 @@ _USPS = Layout(
         ),
     ),
 )
-_CIFAR = Layout(
+_CIFAR = FileLayout(
     "cifar_binary",
     (
         File(
@@ -132,7 +132,7 @@ _CIFAR = Layout(
     ),
 )
 _OMNIGLOT_BASE = "https://github.com/brendenlake/omniglot/raw/master/python/"
-_OMNIGLOT = Layout(
+_OMNIGLOT = FileLayout(
     "omniglot_zip",
     (
         File(
@@ -151,13 +151,13 @@ _OMNIGLOT = Layout(
 )
 
 
-def _emnist_files(split: str) -> Layout:
+def _emnist_files(split: str) -> FileLayout:
     names = (
         f"emnist-{split}-{part}-{kind}-ubyte.gz"
         for part in ("train", "test")
         for kind in ("images-idx3", "labels-idx1")
     )
-    return Layout("emnist", tuple(File(name) for name in names))
+    return FileLayout("emnist", tuple(File(name) for name in names))
 
 
 def _emnist(name: str, split: str, title: str, description: str, classes: tuple[str, ...]):
@@ -263,7 +263,7 @@ _ALL = (
         homepage="https://www.kaggle.com/datasets/ashishguptajiit/handwritten-az",
         licence="none stated",
         citation="handwritten A-Z (Kaggle), made from NIST Special Database 19",
-        layouts=(Layout("az_letters", (File("az_letters_28x28.npz"),)),),
+        layouts=(FileLayout("az_letters", (File("az_letters_28x28.npz"),)),),
         folders=("az_letters",),
     ),
     Source(
@@ -289,9 +289,9 @@ _ALL = (
         licence="MIT",
         citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning (2015)",
         layouts=(
-            Layout("omniglot_npz", (File("omniglot_105_bits.npz"),)),
+            FileLayout("omniglot_npz", (File("omniglot_105_bits.npz"),)),
             _OMNIGLOT,
-            Layout(
+            FileLayout(
                 "omniglot_zip",
                 (
                     File("images_background_repacked.zip"),
@@ -314,7 +314,7 @@ _ALL = (
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         licence="none stated; cite the technical report",
         citation="Krizhevsky: Learning multiple layers of features from tiny images (2009)",
-        layouts=(Layout("cifar_npz", (File("cifar10_16x16.npz"),)), _CIFAR),
+        layouts=(FileLayout("cifar_npz", (File("cifar10_16x16.npz"),)), _CIFAR),
         folders=("cifar10",),
         download=_CIFAR,
     ),
@@ -328,7 +328,7 @@ _ALL = (
         homepage="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
         licence="non-commercial research and education only (ImageNet's terms)",
         citation="Stanford CS231n: Tiny ImageNet, a part of Deng et al.: ImageNet (2009)",
-        layouts=(Layout("tiny_imagenet", (File("tiny_imagenet_16x16.npz"),)),),
+        layouts=(FileLayout("tiny_imagenet", (File("tiny_imagenet_16x16.npz"),)),),
         folders=("tiny_imagenet",),
     ),
     Source(
@@ -340,7 +340,7 @@ _ALL = (
         homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
         licence="none stated; cite the paper",
         citation="Maas et al.: Learning Word Vectors for Sentiment Analysis (ACL 2011)",
-        layouts=(Layout("reviews", (File("imdb_train.jsonl.xz"),)),),
+        layouts=(FileLayout("reviews", (File("imdb_train.jsonl.xz"),)),),
         folders=("imdb",),
     ),
     _bundled("digits", "Optical recognition of digits", "1,797 small digits", _DIGITS, (8, 8)),

@@ -23,7 +23,7 @@ class Curves:
     **Fields:**
 
     - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
-    - `accuracy` `[seeds, points]`: share of the test set that is right, in [0, 1].
+    - `accuracy` `[seeds, points]`: share of the test set that is correct, in [0, 1].
     - `loss` `[seeds, points]`: cross-entropy on the test set, in nats.
     """
 
@@ -80,11 +80,11 @@ def evaluate(
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    right, loss = _evaluate(
+    share, loss = _evaluate(
         rule, theta, family, tuple(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
     chosen = np.asarray(points) - 1
-    return Curves(np.asarray(points), np.asarray(right).T[:, chosen], np.asarray(loss).T[:, chosen])
+    return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
 
 
 @eqx.filter_jit

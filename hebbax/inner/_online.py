@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import right
+from hebbax.losses import correct
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -21,22 +21,22 @@ AT_ONCE = 8
 
 @dataclasses.dataclass(frozen=True)
 class OnlineCurves:
-    """What was right in lifetimes of single examples, each row a lifetime of its own.
+    """What was correct in lifetimes of single examples, each row a lifetime of its own.
 
-    **Fields:** `right` `[seeds, steps]`: whether the class of each example was predicted before
+    **Fields:** `correct` `[seeds, steps]`: whether the class of each example was predicted before
     its label was seen.
     """
 
-    right: Bool[np.ndarray, "seeds steps"]
+    correct: Bool[np.ndarray, "seeds steps"]
 
     @property
     def cumulative(self) -> Float[np.ndarray, "seeds steps"]:
-        """Share that was right of all examples so far, in [0, 1] (VSML sec. 4.3)."""
-        return np.cumsum(self.right, axis=1) / np.arange(1, self.right.shape[1] + 1)
+        """Share that was correct of all examples so far, in [0, 1] (VSML sec. 4.3)."""
+        return np.cumsum(self.correct, axis=1) / np.arange(1, self.correct.shape[1] + 1)
 
     def after(self, steps: int) -> Float[np.ndarray, " seeds"]:
-        """Return the share that was right of the first `steps` examples."""
-        return self.right[:, :steps].mean(axis=1)
+        """Return the share that was correct of the first `steps` examples."""
+        return self.correct[:, :steps].mean(axis=1)
 
 
 def evaluate_online(
@@ -92,7 +92,7 @@ def _lifetimes(
         order = jax.random.permutation(k_order, len(x))[:steps]
         net = rule.init_network(theta, k_net, (family.inputs, *hidden, family.outputs))
         _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
-        return right(predictions[:, 0], y[order])
+        return correct(predictions[:, 0], y[order])
 
     return jax.lax.map(lifetime, keys, batch_size=min(AT_ONCE, len(keys)))
 

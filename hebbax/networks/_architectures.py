@@ -5,10 +5,12 @@ import dataclasses
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias, cast
 
 import jax
 from jaxtyping import PRNGKeyArray
+
+from hebbax._options import AT_LEAST_1, allows, check_option
 
 Units: TypeAlias = tuple[int, ...]
 """Units of the hidden layers of a network."""
@@ -66,14 +68,13 @@ class Architectures:
         """Refuse empty ranges."""
         for name, least in (("layers", 0), ("units", 1)):
             value = tuple(getattr(self, name))
-            if len(value) != 2 or not least <= value[0] <= value[1]:
+            if not allows(tuple[int, int], value) or not least <= value[0] <= value[1]:
                 raise ValueError(
-                    f"{name} must be a range (low, high) of numbers of at least {least}; "
+                    f"{name} must be a range (low, high) of whole numbers of at least {least}; "
                     f"got {getattr(self, name)}."
                 )
             object.__setattr__(self, name, value)
-        if self.multiple < 1:
-            raise ValueError(f"multiple must be at least 1; got {self.multiple}.")
+        check_option("multiple", self.multiple, Annotated[int, AT_LEAST_1])
         if any(units % self.multiple for units in self.units):
             raise ValueError(
                 f"units must be multiples of multiple, {self.multiple}; got {self.units}."

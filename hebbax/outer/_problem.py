@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
+from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
 from hebbax.outer.objectives import AbstractObjective, Value
@@ -67,7 +67,7 @@ class AbstractProblem(ABC):
         Differentiable in θ and in the networks.
         """
 
-    layout: Layout = Layout()
+    layout: DeviceGrid = DeviceGrid()
     """Which devices share the work."""
 
     def alone(self) -> "AbstractProblem":
@@ -100,11 +100,11 @@ class Problem(AbstractProblem):
     objective: AbstractObjective
     hidden: Hidden = ()
     tasks: int = 1
-    layout: Layout = dataclasses.field(default_factory=Layout)
+    layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
 
     def alone(self) -> "Problem":
         """Return the same problem for a part of the work that one device does."""
-        return dataclasses.replace(self, layout=Layout())
+        return dataclasses.replace(self, layout=DeviceGrid())
 
     @property
     def steps(self) -> int:

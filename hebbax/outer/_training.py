@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
+from hebbax.devices import DeviceGrid
 from hebbax.networks import Architectures, Hidden, as_hidden
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -121,7 +121,7 @@ class MetaTraining:
         return cast(Hidden, self.hidden)
 
     @property
-    def apart(self) -> bool:
+    def per_run(self) -> bool:
         """Whether runs meet different tasks and batches: they would be copies of each other."""
         return self.course.synchronize or (self.theta is not None and self.runs > 1)
 
@@ -141,9 +141,9 @@ class MetaTraining:
         # Arrays read from a checkpoint are not weakly typed, and would be compiled for once more.
         return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
 
-    def layout(self) -> Layout:
+    def layout(self) -> DeviceGrid:
         """Return how the devices of this program share the work."""
-        return Layout.over_devices(self.runs, self.method.inner(self.tasks))
+        return DeviceGrid.over_devices(self.runs, self.method.inner(self.tasks))
 
     def check_alone(self) -> None:
         """Refuse what only workers can do. **Raises:** `ValueError`."""

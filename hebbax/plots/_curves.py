@@ -134,7 +134,9 @@ def decision_regions(
         raise ValueError("families must hold at least one task; got none.")
     for family in families:
         if family.inputs != 2:
-            raise ValueError(f"{family.name} has {family.inputs} inputs, but a plane has two.")
+            raise ValueError(
+                f"families must have two inputs; got {family.name} with {family.inputs}."
+            )
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")

@@ -48,8 +48,6 @@ class Recipe(abc.ABC):
     """Updates in a lifetime."""
     batch: int = 128
     """Examples in each update."""
-    query: int = 512
-    """Examples that judge a lifetime."""
     tasks: int = 1
     """Tasks sampled of each family at every meta-step."""
     runs: int = 4

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from hebbax._progress import Progress
 from hebbax._rule_file import known, save_rule
 from hebbax._trees import from_arrays, to_arrays
-from hebbax.devices import Layout, gather
+from hebbax.devices import DeviceGrid, gather
 from hebbax.outer import Best, MetaTraining, Validator, Workers
 from hebbax.outer.engines import AbstractEngine, Setup
 from hebbax.runs import checkpoint
@@ -62,7 +62,7 @@ class Run:
     ):
         self.training, self.workers = training, workers
         self.folder, self.card = folder, card
-        self.layout = training.layout() if workers is None else Layout()
+        self.layout = training.layout() if workers is None else DeviceGrid()
         self.compile_seconds = 0.0
         self.step, self.stage = 0, 0
         self.history: list[dict[str, Any]] = []
@@ -253,7 +253,7 @@ class Run:
     def _divergence(self, run: int, step: int) -> dict[str, Any]:
         setup = self.engine.setup
         key = setup.step_key(setup.key, step)
-        key = jax.random.key_data(key[run] if self.training.apart else key).tolist()
+        key = jax.random.key_data(key[run] if self.training.per_run else key).tolist()
         warnings.warn(
             f"run {run + 1} of {self.training.runs} diverged at step {step} (key {key}) and goes "
             f"back to where it was at step {self.good_step}.",

@@ -1,11 +1,14 @@
 """What a task family is: something that yields episodes, on the device, from a key."""
 
 import abc
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+
+from hebbax._options import Range, check_option
 
 Batches = tuple[Float32[Array, "*lead in"], Float32[Array, "*lead out"]]
 """Inputs and their targets, with the same leading axes."""
@@ -89,8 +92,7 @@ class AbstractFamily(eqx.Module):
 def check_counts(steps: int, batch: int, query: int = 0) -> None:
     """Refuse impossible sizes. **Raises:** `ValueError`."""
     for name, value, least in (("steps", steps, 1), ("batch", batch, 1), ("query", query, 0)):
-        if value < least:
-            raise ValueError(f"{name} is {value}, but must be at least {least}")
+        check_option(name, value, Annotated[int, Range(least)])
 
 
 def not_drawn(name: str) -> ValueError:

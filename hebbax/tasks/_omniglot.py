@@ -2,6 +2,7 @@
 
 import functools
 import os
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
 from hebbax._errors import check_choice
+from hebbax._options import Range, check_option
 from hebbax.data import DRAWERS, SIDE, load
 from hebbax.data import images as _images
 from hebbax.tasks._datasets import prepare
@@ -93,15 +95,10 @@ def omniglot(
     **Raises:** `ValueError` for impossible arguments; what `hebbax.data.load` raises.
     """
     check_choice("split", split, ("background", "evaluation"))
-    if not 1 <= size <= SIDE:
-        raise ValueError(f"size is {size}, but must lie between 1 and {SIDE} pixels")
+    check_option("size", size, Annotated[int, Range(1, SIDE)])
     background, evaluation = _pixels(size, standardize, os.environ.get("HEBBAX_DATA"))
     pixels = background if split == "background" else evaluation
-    if not 2 <= ways <= len(pixels):
-        raise ValueError(
-            f"ways is {ways}, but must lie between 2 and the {len(pixels)} characters of the "
-            f"{split} split"
-        )
+    check_option("ways", ways, Annotated[int, Range(2, len(pixels))])
     return OmniglotFamily(
         pixels=pixels, name=f"omniglot-{split}-{ways}", inputs=size * size, outputs=ways
     )

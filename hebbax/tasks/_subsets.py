@@ -2,6 +2,7 @@
 
 import functools
 import os
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int32, PRNGKeyArray, UInt8
 
 from hebbax._errors import check_choice
+from hebbax._options import Range, check_option
 from hebbax.data import images as _images
 from hebbax.data import load, stratified
 from hebbax.tasks._datasets import IMAGES
@@ -87,15 +89,11 @@ def subsets(name: str, ways: int = 10, size: int = 14) -> SubsetFamily:
     `hebbax.data.load` raises.
     """
     check_choice("set of images", name, IMAGES)
-    if not 1 <= size <= _images.LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 1 and {_images.LARGEST} pixels")
+    check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
     # The environment is part of the key, for it decides which files are read.
     arrays = _arrays(name, size, os.environ.get("HEBBAX_DATA"))
     classes = len(arrays["first"])
-    if not 2 <= ways <= classes:
-        raise ValueError(
-            f"ways is {ways}, but must lie between 2 and the {classes} classes of {name}"
-        )
+    check_option("ways", ways, Annotated[int, Range(2, classes)])
     return SubsetFamily(
         **arrays, name=f"{name}-{ways},size{size}", inputs=size * size, outputs=ways
     )

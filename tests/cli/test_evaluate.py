@@ -66,8 +66,8 @@ def test_the_seed_decides(hebbax, rule_file):
         ("--task xor --hidden 4 0", "--hidden must hold sizes of at least 1; got 4 0."),
         ("--task xor --seeds 0", "--seeds must be at least 1; got 0."),
         ("--task xor --size 0", "--size must be at least 1; got 0."),
-        ("--task xor --size 10", "--size is 10, but xor has no pixels to resize"),
-        ("--task digits --crop 10", "--crop is 10, but must lie between 1 and 8"),
+        ("--task xor --size 10", "--size must be left out, for xor has no pixels to resize"),
+        ("--task digits --crop 10", "--crop must be from 1 to 8"),
         ("--task xor --size ten", "--size must be a whole number; got 'ten'."),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.devices._sharding import Layout
+from hebbax.devices._sharding import DeviceGrid
 
 # How the work of each case lies on eight devices: runs, tasks, particles, pairs or members.
 QUIET = ("-W", "ignore:jax.core.:DeprecationWarning")
@@ -138,11 +138,11 @@ def test_grid(monkeypatch, runs, inner, devices, grid):
         made.append((shape, len(devices)))
 
     monkeypatch.setattr("jax.make_mesh", mesh)
-    Layout.over_devices(runs, inner, [Device()] * devices)
+    DeviceGrid.over_devices(runs, inner, [Device()] * devices)
     assert made == ([] if grid is None else [(grid, grid[0] * grid[1])])
 
 
 def test_processes_must_have_a_part_each(monkeypatch):
     monkeypatch.setattr("jax.process_count", lambda: 2)
     with pytest.raises(ValueError, match="the 4 devices of 2 processes must divide the work"):
-        Layout.over_devices(3, 5, [Device()] * 4)
+        DeviceGrid.over_devices(3, 5, [Device()] * 4)

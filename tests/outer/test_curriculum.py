@@ -101,8 +101,8 @@ def test_learning_rate_schedule():
     ("changes", "message"),
     [
         ({"unrolls": ()}, "unrolls must hold at least one number"),
-        ({"unrolls": (1, 0)}, "unrolls must hold at least one number of updates, each at least 1"),
-        ({"every": 0}, "every must be at least 1; got 0"),
+        ({"unrolls": (1, 0)}, "unrolls must be a tuple, each item a whole number of at least 1"),
+        ({"every": 0}, "every must be a whole number of at least 1; got 0"),
     ],
 )
 def test_bad_settings(changes, message):

@@ -46,9 +46,9 @@ def test_query_accuracy(case):
     theta, net, episode = case
     value, metrics = O.QueryAccuracy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
     last, _ = by_hand(theta, net, episode)
-    right = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
-    assert float(value) == pytest.approx(1 - right, abs=1e-6)
-    assert float(metrics["accuracy"]) == right
+    share = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
+    assert float(value) == pytest.approx(1 - share, abs=1e-6)
+    assert float(metrics["accuracy"]) == share
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3, 4])
@@ -89,12 +89,12 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 @pytest.mark.parametrize("name", ["steps", "batch", "query"])
 @pytest.mark.parametrize("kind", [O.QueryCrossEntropy, O.QueryAccuracy, O.OnlineCrossEntropy])
 def test_empty_lifetimes(kind, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got 0"):
         kind(**{name: 0})
 
 
 def test_negative_skip():
-    with pytest.raises(ValueError, match="skip must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="skip must be a whole number of at least 0; got -1"):
         O.OnlineCrossEntropy(skip=-1)
 
 
@@ -160,8 +160,8 @@ def test_few_shot_ridge():
         for i in (0, 12)
     ]
     assert float(value) == pytest.approx(np.mean([float(p[0]) for p in pairs]), rel=1e-5)
-    right = np.mean([float(p[1]["accuracy"]) for p in pairs])
-    assert float(metrics["accuracy"]) == pytest.approx(right)
+    share = np.mean([float(p[1]["accuracy"]) for p in pairs])
+    assert float(metrics["accuracy"]) == pytest.approx(share)
 
 
 class Turning(Same):
@@ -228,11 +228,20 @@ def test_only_labels_count_in_the_accuracy():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: O.FewShotRidge(weight_penalty=-1.0), "weight_penalty must be at least 0"),
+        (
+            lambda: O.FewShotRidge(weight_penalty=-1.0),
+            "weight_penalty must be a finite number of at least 0",
+        ),
         (lambda: O.FewShotRidge(query=25), "query must be a multiple of 10"),
         (lambda: O.FewShotRidge(query=10), "at least two examples in each; got 10"),
-        (lambda: O.FewShotRidge(query=20, units=0), "units must be at least 1; got 0"),
-        (lambda: O.FewShotRidge(query=20, penalty=0.0), "penalty must be positive; got 0.0"),
+        (
+            lambda: O.FewShotRidge(query=20, units=0),
+            "units must be a whole number of at least 1; got 0",
+        ),
+        (
+            lambda: O.FewShotRidge(query=20, penalty=0.0),
+            "penalty must be a finite number above 0; got 0.0",
+        ),
         (lambda: O.QueryCrossEntropy(remat="some"), "remat must be True, False or 'segments'"),
         (lambda: O.OnlineCrossEntropy(reduction="max"), "reduction"),
     ],

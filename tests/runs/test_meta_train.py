@@ -26,6 +26,7 @@ from tiny import (
 )
 
 import hebbax as hx
+from hebbax._optax import updates
 from hebbax.outer._problem import Problem
 from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.rules._backprop import LearningRate
@@ -119,8 +120,8 @@ def test_one_meta_step_by_hand(key):
     (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
         theta, jax.random.fold_in(k_train, 0)
     )
-    updates, _ = optax.adam(1e-2).update(gradient, optax.adam(1e-2).init(theta), theta)
-    close(result.theta, optax.apply_updates(theta, updates), rtol=1e-4, atol=1e-6)
+    change, _ = updates(optax.adam(1e-2), gradient, optax.adam(1e-2).init(theta), theta)
+    close(result.theta, optax.apply_updates(theta, change), rtol=1e-4, atol=1e-6)
     assert result.history[0]["loss"][0] == pytest.approx(float(value), rel=1e-5)
 
 

@@ -132,5 +132,5 @@ def test_bad_input(key):
     with pytest.raises(ValueError, match="3 times the side of the family, 15; got 10"):
         objective.unroll_and_judge(rule, begin(rule, key), net, episode)
     for name in ("rate", "bias_rate"):
-        with pytest.raises(ValueError, match=f"{name} must be positive and finite; got 0.0"):
+        with pytest.raises(ValueError, match=f"{name} must be a finite number above 0; got 0.0"):
             CloneBackprop(**{name: 0.0})

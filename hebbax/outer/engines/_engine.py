@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
+from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._problem import Problem
 from hebbax.outer._training import MetaTraining
@@ -34,7 +34,7 @@ class Setup:
     """
 
     training: MetaTraining
-    layout: Layout = dataclasses.field(default_factory=Layout)
+    layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
     stage: int = 0
     hidden: Hidden | None = None
 
@@ -60,16 +60,16 @@ class Setup:
         return Problem(of.rule, families, self.objective, hidden, of.tasks, self.layout)
 
     def step_key(self, key: PRNGKeyArray, step: Any) -> Any:
-        """Return the key of a meta-step, or one for each run if they are apart."""
+        """Return the key of a meta-step, or one for each run where each has its own."""
         key = jax.random.fold_in(key, step)
-        if not self.training.apart:
+        if not self.training.per_run:
             return key
         return jax.vmap(lambda run: jax.random.fold_in(key, run))(jnp.arange(self.training.runs))
 
     @property
     def key_axis(self) -> int | None:
         """The axis of runs in what `step_key` returns."""
-        return 0 if self.training.apart else None
+        return 0 if self.training.per_run else None
 
 
 class Streaks(NamedTuple):

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax._trees import digest
+from hebbax._optax import updates
+from hebbax._options import POSITIVE, Range, check_options
+from hebbax._trees import digest, global_norm
 from hebbax.outer._method import AbstractMethod
 from hebbax.outer._problem import AbstractProblem
 from hebbax.outer.engines import CompiledEngine, Setup
@@ -78,8 +80,10 @@ class AbstractDescent(AbstractMethod):
     shares: ClassVar[Literal["estimates", "members"] | None] = "estimates"
 
     optimizer: optax.GradientTransformation = eqx.field(static=True)
-    clip: float | None = eqx.field(static=True, default=None)
-    average: float | None = eqx.field(static=True, default=None, kw_only=True)
+    clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
+    average: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = eqx.field(
+        static=True, default=None, kw_only=True
+    )
 
     def __check_init__(self) -> None:
         """Refuse what is no optimiser, and settings out of range."""
@@ -88,10 +92,7 @@ class AbstractDescent(AbstractMethod):
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
                 f"got {self.optimizer!r}."
             )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be None or positive; got {self.clip}.")
-        if self.average is not None and not 0 < self.average < 1:
-            raise ValueError(f"average must be None or in (0, 1); got {self.average}.")
+        check_options(self)
 
     def engine(self, setup: Setup) -> CompiledEngine:
         """Return what carries out its meta-steps in this process."""
@@ -134,7 +135,8 @@ class AbstractDescent(AbstractMethod):
             return theta
         count, average = optimizer.average
         # An average of no θ yet has nothing but zeros.
-        share = jnp.where(count == 0, 1, 1 - self.average**count)
+        kept = jax.lax.pow(jnp.asarray(self.average, float), count)
+        share = jnp.where(count == 0, 1, 1 - kept)
         return jax.tree.map(lambda t, a: jnp.where(count == 0, t, a / share), theta, average)
 
     def step(
@@ -150,7 +152,7 @@ class AbstractDescent(AbstractMethod):
     ) -> tuple[PyTree, PyTree, Metrics]:
         """Move θ along an estimated gradient; returns θ, the optimiser's state and metrics."""
         gradient = estimate.gradient
-        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+        norm = global_norm(gradient)
         good = jnp.isfinite(estimate.loss) & jnp.isfinite(norm) & (estimate.nonfinite < 1)
         clipped = jnp.zeros(())
         if self.clip is not None:
@@ -173,17 +175,18 @@ class AbstractDescent(AbstractMethod):
 
     def _moved(self, theta: PyTree, optimizer: PyTree, gradient: PyTree) -> tuple[PyTree, PyTree]:
         if self.average is None:
-            updates, state = self.optimizer.update(gradient, optimizer, theta)
-            return optax.apply_updates(theta, updates), state
-        updates, state = self.optimizer.update(gradient, optimizer.optimizer, theta)
-        theta = optax.apply_updates(theta, updates)
-        return theta, Averaged(state, optax.ema(self.average).update(theta, optimizer.average)[1])
+            change, state = updates(self.optimizer, gradient, optimizer, theta)
+            return optax.apply_updates(theta, change), state
+        change, state = updates(self.optimizer, gradient, optimizer.optimizer, theta)
+        theta = optax.apply_updates(theta, change)
+        average = updates(optax.ema(self.average), theta, optimizer.average, None)[1]
+        return theta, Averaged(state, average)
 
     def fingerprint(self, theta: PyTree) -> str:
         """Return a digest of the optimiser's program and of the other settings."""
 
         def step(theta: PyTree) -> PyTree:
-            return self.optimizer.update(theta, self.optimizer.init(theta), theta)
+            return updates(self.optimizer, theta, self.optimizer.init(theta), theta)
 
         # Of the θ itself: what is done may depend on its leaves' names, shapes and dtypes.
         program = jax.make_jaxpr(step)(theta)
@@ -206,11 +209,12 @@ def mean_of_finite(
 
     def mean(array: Any) -> Any:
         mask = good.reshape(-1, *(1,) * (array.ndim - 1))
-        return jnp.sum(jnp.where(mask, array, 0), axis=0) / jnp.maximum(count, 1)
+        total = jnp.sum(jnp.where(mask, array, 0), axis=0)
+        return total / jnp.maximum(count, 1).astype(array.dtype)
 
     nothing = count == 0
     loss = jnp.where(nothing, jnp.nan, mean(losses))
-    share = jnp.sum(~good) / len(good)
+    share = jnp.sum(~good).astype(float) / len(good)
     return Estimate(jax.tree.map(mean, gradients), loss, share, jax.tree.map(mean, metrics))
 
 

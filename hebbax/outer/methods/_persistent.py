@@ -1,15 +1,17 @@
 """`PersistentES`: estimate the meta-gradient from truncations of perturbed lifetimes, unbiased."""
 
 import dataclasses
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1, POSITIVE
 from hebbax.outer._problem import AbstractProblem, Particle
 from hebbax.outer._truncation import Truncation
-from hebbax.outer.methods._evolution import check_population, perturbations, weighted
+from hebbax.outer.methods._evolution import perturbations, weighted
 from hebbax.outer.methods._method import (
     AbstractDescent,
     Estimate,
@@ -46,12 +48,8 @@ class PersistentES(AbstractDescent):
     """
 
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
-    pairs: int = eqx.field(static=True, default=16)
-    std: float = eqx.field(static=True, default=0.01)
-
-    def __check_init__(self) -> None:
-        """Refuse to do without noise."""
-        check_population(self.pairs, self.std)
+    pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
+    std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
 
     def check(self, steps: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""

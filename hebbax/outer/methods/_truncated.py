@@ -1,12 +1,14 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
 import dataclasses
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1
 from hebbax.outer._problem import AbstractProblem, Particle
 from hebbax.outer._truncation import Truncation
 from hebbax.outer.methods._method import (
@@ -36,12 +38,7 @@ class TruncatedGradient(AbstractDescent):
     """
 
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
-    particles: int = eqx.field(static=True, default=1)
-
-    def __check_init__(self) -> None:
-        """Refuse to do without particles."""
-        if self.particles < 1:
-            raise ValueError(f"particles must be at least 1; got {self.particles}.")
+    particles: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
 
     def check(self, steps: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""

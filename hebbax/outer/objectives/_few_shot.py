@@ -1,10 +1,13 @@
 """`FewShotRidge`: what features learnt without labels are worth."""
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range, check_options
 from hebbax.inner import unroll
 from hebbax.losses import few_shot_ridge
 from hebbax.outer.objectives._objective import AbstractObjective, Value
@@ -34,29 +37,23 @@ class FewShotRidge(AbstractObjective):
     """
 
     # The paper has 10 labelled examples a class in each batch; this is that for ten classes.
-    query: int = eqx.field(static=True, default=1000)
-    units: int = eqx.field(static=True, default=32)
-    evaluations: int = eqx.field(static=True, default=5)
-    penalty: float = eqx.field(static=True, default=0.1)
-    weight_penalty: float = eqx.field(static=True, default=0.1)
-    classes: int | None = eqx.field(static=True, default=None)
+    query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1000)
+    units: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=32)
+    evaluations: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=5)
+    penalty: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
+    weight_penalty: Annotated[float, NOT_NEGATIVE] = eqx.field(static=True, default=0.1)
+    classes: Annotated[int, Range(2)] | None = eqx.field(static=True, default=None)
     every_update: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         """Refuse too few query examples."""
-        for name in ("units", "evaluations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_options(self)
         if self.query < 4 * self.evaluations or self.query % (2 * self.evaluations):
             raise ValueError(
                 f"query must be a multiple of {2 * self.evaluations}, two batches for each of "
                 f"{self.evaluations} evaluations, with at least two examples in each; "
                 f"got {self.query}."
             )
-        if not self.penalty > 0:
-            raise ValueError(f"penalty must be positive; got {self.penalty}.")
-        if not self.weight_penalty >= 0:
-            raise ValueError(f"weight_penalty must be at least 0; got {self.weight_penalty}.")
 
     @property
     def supervised(self) -> bool:

@@ -1,10 +1,11 @@
 """Meta-objectives: what a lifetime was worth."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax._options import AT_LEAST_1, check_options
 from hebbax.inner import Remat, check_remat, unroll
 from hebbax.rules import AbstractRule
 from hebbax.tasks import Episode
@@ -29,17 +30,15 @@ class AbstractObjective(eqx.Module):
     skips: ClassVar[bool] = True
     """Whether it can do without the last updates of an episode, see `taken`."""
 
-    steps: int = eqx.field(static=True, default=10)
-    batch: int = eqx.field(static=True, default=128)
-    query: int = eqx.field(static=True, default=512)
+    steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
+    batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
+    query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=512)
     remat: Remat = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
-        """Refuse empty lifetimes."""
-        for name in ("steps", "batch", "query"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        """Refuse options out of range."""
         check_remat(self.remat)
+        check_options(self)
 
     def unroll_and_judge(
         self,

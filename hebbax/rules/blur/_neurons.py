@@ -103,10 +103,7 @@ def measure(u: States, kind: str) -> Statistics:
     """Return mean and variance over the batch, over the units, or over both."""
     axis = _AXES[kind]
     mean = jnp.mean(u, axis=axis, keepdims=True)
-    # The mean of squares, not of squared differences: one pass over the data, and gradients
-    # that need no second one. Pre-activations are of order one here.
-    variance = jnp.mean(u**2, axis=axis, keepdims=True) - mean**2
-    return Statistics(mean, jnp.maximum(variance, 0))
+    return Statistics(mean, jnp.mean((u - mean) ** 2, axis=axis, keepdims=True))
 
 
 def normalize(

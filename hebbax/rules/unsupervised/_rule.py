@@ -90,7 +90,7 @@ class UnsupervisedRule(AbstractRule):
     - `planes`: 12, as in the authors' program, or the paper's 10, without `lin_upper_psd` and
       `decorr_x`.
     - `merge_init`: the planes' weights in a fresh θ: one number for all, or one for each in the
-      order of `hebbax.rules.unsupervised.parameters.PLANES`.
+      order of `hebbax.rules.unsupervised.PLANES`.
 
     **Raises:** `ValueError` for a value out of range.
     """
@@ -363,6 +363,10 @@ class UnsupervisedRule(AbstractRule):
 
     def _check_batch(self, net: Network, x: Array) -> None:
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
+        for name, array in (("x", x), ("net", net.layers[0].weight)):
+            # Small networks normalise what they read again and again: half the digits are too few.
+            if array.dtype.itemsize < 4:
+                raise ValueError(f"{name} must be float32 or float64; got {array.dtype}.")
         if x.shape[0] < 2:
             raise ValueError(
                 f"x must hold at least two examples, since every unit is normalised over the "
