@@ -6,7 +6,6 @@ listed: whatever goes wrong inside `refusing` is the file's fault.
 
 import contextlib
 import json
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,5 +101,3 @@ def check_depth(value: Any) -> None:
         if not level:
             return
     raise ValueError(f"it holds more than {DEEPEST} lists inside each other")
-
-

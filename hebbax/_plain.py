@@ -59,9 +59,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     if annotation in (bool, str):
         return isinstance(value, annotation)
     if annotation is int:
-        return (
-            isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INT
-        )
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INT
     if annotation is float:
         # True for no NaN, and for whole numbers of any length without making them floats.
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
