@@ -65,6 +65,8 @@ def find_rule(name: str) -> FoundRule:
 def _path(name: str) -> Path:
     if name in zoo.list():
         return zoo.path(name)
+    if not name or "\0" in name:
+        raise BadInputError(f"RULE must be a path or a name; got {name!r}.")
     path = Path(name)
     if path.is_dir():
         inside = path / "rule.safetensors"
@@ -74,8 +76,9 @@ def _path(name: str) -> Path:
                 f"first checkpoint."
             )
         return inside
-    if path.exists():
-        return path
+    with blame(f"RULE {name}"):
+        if path.exists():
+            return path
     near = difflib.get_close_matches(name, zoo.list(), n=1, cutoff=0.5)
     raise BadInputError(
         f"RULE must be a rule file, a run directory or a shipped rule "
