@@ -88,11 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal without Greek shows question marks instead of failing.
             stream.reconfigure(errors="replace")
-    if words == ["--version"]:
-        print(f"hebbax {__version__}")
-        return 0
     try:
-        command = _read(words)
+        if words == ["--version"]:
+            print(f"hebbax {__version__}")
+            command = None
+        else:
+            command = _read(words)
         status = 0 if command is None else command.run()
         # Here, not at exit, so that a closed pipe is met where it can be handled.
         sys.stdout.flush()

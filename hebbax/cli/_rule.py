@@ -68,7 +68,9 @@ def _path(name: str) -> Path:
     if not name or "\0" in name:
         raise BadInputError(f"RULE must be a path or a name; got {name!r}.")
     path = Path(name)
-    if path.is_dir():
+    with blame(f"RULE {name}"):
+        is_folder, exists = path.is_dir(), path.exists()
+    if is_folder:
         inside = path / "rule.safetensors"
         if not inside.is_file():
             raise BadInputError(
@@ -76,9 +78,8 @@ def _path(name: str) -> Path:
                 f"first checkpoint."
             )
         return inside
-    with blame(f"RULE {name}"):
-        if path.exists():
-            return path
+    if exists:
+        return path
     near = difflib.get_close_matches(name, zoo.list(), n=1, cutoff=0.5)
     raise BadInputError(
         f"RULE must be a rule file, a run directory or a shipped rule "
