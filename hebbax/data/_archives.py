@@ -12,6 +12,8 @@ from hebbax._foreign import refusing, shown, size_of
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000
+LARGEST = 2**30
+"""Bytes of an array where no register says how many there may be."""
 
 
 def read_zip(path: Path, members: Sequence[str], limit: int) -> dict[str, bytes]:
@@ -41,7 +43,7 @@ def names_in_zip(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def load_npz(path: Path, keys: tuple[str, ...], limit: int) -> dict[str, np.ndarray]:
+def load_npz(path: Path, keys: tuple[str, ...], limit: int = LARGEST) -> dict[str, np.ndarray]:
     """The arrays called `keys` of an npz file, which may hold no Python objects.
 
     **Raises:** `ValueError` if the file is damaged, lacks one of them, or holds one of more than
