@@ -131,7 +131,9 @@ def read_cifar_binary(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     members = [f"{_CIFAR_FOLDER}/data_batch_{i}.bin" for i in range(1, 6)]
     members.append(f"{_CIFAR_FOLDER}/test_batch.bin")
     limit = sum(entry.rows) * _CIFAR_ROW + _SLACK
-    data = unzip(read_at_most(path, limit), str(path), limit)
+    packed = read_at_most(path, limit)
+    with refusing(f"{path} is truncated or not a tar.gz file"):
+        data = unzip(packed, str(path), limit)
     found = _members(data, path, members)
     for member in members:
         if member not in found:
