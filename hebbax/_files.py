@@ -1,12 +1,19 @@
 """Writing files whole or not at all."""
 
+import errno
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
+
+_PREFIX, _SUFFIX = ".hebbax-unfinished-", ".tmp"
+# Between them what `mkstemp` puts there.
+_TEMPORARY = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}" + re.escape(_SUFFIX))
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
@@ -22,32 +29,49 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, flush it to the disk, then rename it.
 
-    A process killed at any moment leaves the old file or the new one, never a part.
+    A process killed at any moment leaves the old file or the new one, never a part. A file that
+    is there keeps its mode; where there is a link, the file it leads to is written.
 
-    **Raises:** `OSError` if the folder cannot be made or written.
+    **Raises:** `OSError` if the folder cannot be made or written, or `path` is no regular file.
     """
+    path = Path(os.path.realpath(path))
+    mode = _mode(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=_SUFFIX)
     os.close(handle)
     temporary = Path(name)
     try:
         write(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private; a result is as readable as any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(mode)
         temporary.replace(path)
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _mode(path: Path) -> int:
+    """Return the mode of a file, or that of new files. **Raises:** `OSError` for other things."""
+    try:
+        found = path.lstat().st_mode
+    except FileNotFoundError:
+        # mkstemp makes files private; a result is as readable as any other new file.
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+    if stat.S_ISDIR(found):
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, not a file", str(path))
+    if not stat.S_ISREG(found):
+        raise OSError(errno.EINVAL, "this is not a regular file", str(path))
+    return stat.S_IMODE(found)
+
+
 def remove_temporary(folder: Path) -> None:
-    """Remove what `write_whole` left in `folder` when its process was killed."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    """Remove what `write_whole` left in `folder` when its process was killed, and nothing else."""
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        if _TEMPORARY.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+            path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:

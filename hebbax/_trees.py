@@ -35,11 +35,16 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
 
 
-def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
+def from_arrays(
+    skeleton: PyTree, arrays: dict[str, np.ndarray], any_precision: bool = False
+) -> PyTree:
     """Put `arrays` into the structure of `skeleton`, whose leaves have a shape and a dtype.
 
-    **Raises:** `ValueError` naming the first array that is missing, unknown, or of another shape
-    or dtype.
+    With `any_precision`, arrays of more or fewer bits a number are brought to the dtypes of
+    `skeleton`.
+
+    **Raises:** `ValueError` naming the first array that is missing, unknown, of another shape or
+    dtype, or with numbers too large for that.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(skeleton)
     leaves = [leaf for _, leaf in paths]
@@ -54,18 +59,30 @@ def from_arrays(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
         raise ValueError(f"the array {name!r} is missing")
     for name in sorted(arrays.keys() - {*names}):
         raise ValueError(f"the array {name!r} does not belong there")
+    fitting = []
     for name, leaf in zip(names, plain, strict=True):
         found = arrays[name]
+        if any_precision and found.dtype.kind == np.dtype(leaf.dtype).kind:
+            found = _cast(name, found, leaf.dtype)
         if found.shape != leaf.shape or found.dtype != leaf.dtype:
             raise ValueError(
                 f"the array {name!r} is {found.dtype}{list(found.shape)}, "
                 f"not {leaf.dtype}{list(leaf.shape)}"
             )
-    read = [jnp.asarray(arrays[name]) for name in names]
+        fitting.append(jnp.asarray(found))
     wrapped = [
-        _wrapped(a, leaf) if _is_key(leaf) else a for a, leaf in zip(read, leaves, strict=True)
+        _wrapped(a, leaf) if _is_key(leaf) else a for a, leaf in zip(fitting, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, wrapped)
+
+
+def _cast(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(dtype)
+    exact = array.dtype.kind != "f"
+    if not np.array_equal(cast, array) if exact else (np.isinf(cast) & ~np.isinf(array)).any():
+        raise ValueError(f"the array {name!r} holds numbers too large for {cast.dtype}")
+    return cast
 
 
 def _wrapped(bits: Array, like: Any) -> Array:

@@ -170,19 +170,21 @@ def _recipe_of(name: str) -> Recipe:
             f"RUN {name} is a folder without a run: it has no config.json, which 'hebbax train' "
             f"writes."
         )
+    from hebbax._plain import check_fields
     from hebbax.runs import read_config
 
     with blame(f"RUN {name}"):
         card = read_config(folder).get("card") or {}
     made_by = card.get("recipe")
-    if made_by not in RECIPES:
+    if not isinstance(made_by, str) or made_by not in RECIPES:
         raise BadInputError(
             f"RUN {name} was not made by a recipe ({', '.join(RECIPES)}), but by "
             f"{made_by or 'a program'}; call hebbax.diagnose in Python."
         )
-    options: dict[str, Any] = {
-        n: tuple(v) if isinstance(v, list) else v for n, v in card["options"].items()
-    }
+    given = card.get("options")
+    if not isinstance(given, dict):
+        raise BadInputError(f"RUN {name} has a config.json whose card tells no options.")
+    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     unknown = options.keys() - {field.name for field in dataclasses.fields(RECIPES[made_by])}
     if unknown:
         raise BadInputError(
@@ -190,6 +192,7 @@ def _recipe_of(name: str) -> Recipe:
             f"{sorted(unknown)[0]}, which there is no more."
         )
     with blame(f"RUN {name}"):
+        check_fields(RECIPES[made_by], options)
         return RECIPES[made_by](**options)
 
 

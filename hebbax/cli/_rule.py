@@ -65,8 +65,12 @@ def find_rule(name: str) -> FoundRule:
 def _path(name: str) -> Path:
     if name in zoo.list():
         return zoo.path(name)
+    if not name or "\0" in name:
+        raise BadInputError(f"RULE must be a path or a name; got {name!r}.")
     path = Path(name)
-    if path.is_dir():
+    with blame(f"RULE {name}"):
+        is_folder, exists = path.is_dir(), path.exists()
+    if is_folder:
         inside = path / "rule.safetensors"
         if not inside.is_file():
             raise BadInputError(
@@ -74,7 +78,7 @@ def _path(name: str) -> Path:
                 f"first checkpoint."
             )
         return inside
-    if path.exists():
+    if exists:
         return path
     near = difflib.get_close_matches(name, zoo.list(), n=1, cutoff=0.5)
     raise BadInputError(

@@ -64,11 +64,13 @@ def _find(entry: Source, name: str, places: tuple[Path, ...]) -> Path | None:
             path = place / folder / name
             if path.is_file():
                 return path
+            if path.exists():
+                raise ValueError(f"{path} is not a regular file, so nothing is read from it")
     return None
 
 
 def refuse_foreign(entry: Source, layout: FileLayout, paths: tuple[Path, ...]) -> None:
-    """Refuse a file that is, byte for byte, another official file put under this name.
+    """Refuse a file that is, byte for byte, another official file, or a damaged official one.
 
     **Raises:** `ValueError` naming the file and what it really is.
     """
@@ -83,11 +85,19 @@ def refuse_foreign(entry: Source, layout: FileLayout, paths: tuple[Path, ...]) -
             for known in other.download.files
             if known.size == size and known.sha256 != file.sha256
         ]
-        if others:
-            digest = sha256(path)
-            for title, known in others:
-                if known.sha256 == digest:
-                    raise ValueError(f"{path} is the {title} file {known.name}, not {entry.title}")
+        if not others and file.size != size:
+            continue
+        digest = sha256(path)
+        for title, known in others:
+            if known.sha256 == digest:
+                raise ValueError(
+                    f"{path} is the {title} file {known.name}, not {entry.title}'s {file.name}"
+                )
+        if file.size == size and file.sha256 != digest:
+            raise ValueError(
+                f"{path} is damaged: it is as long as the official file, but its SHA-256 is not "
+                f"{file.sha256}"
+            )
 
 
 def sha256(path: Path) -> str:

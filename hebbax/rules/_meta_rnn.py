@@ -54,7 +54,7 @@ class MetaRnn(AbstractRule):
 
     - `inputs`, `outputs`: of the networks that it is made for.
     - `state_size`: hidden units, and as many cell states.
-    - `ticks` ≥ 1: for each datum, on the same inputs.
+    - `ticks`, 1 to 100: for each datum, on the same inputs.
     - `bound`: predictions are bound · tanh(read-out / bound); None for the read-out itself.
     - `forget_offset`: added to the forget gate's pre-activation.
 
@@ -73,6 +73,9 @@ class MetaRnn(AbstractRule):
         for name in ("inputs", "outputs", "state_size", "ticks"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        # Each tick is compiled anew.
+        if self.ticks > 100:
+            raise ValueError(f"ticks must be at most 100; got {self.ticks}.")
         if self.bound is not None and not 0 < self.bound < math.inf:
             raise ValueError(f"bound must be None or a positive number; got {self.bound}.")
         if not math.isfinite(self.forget_offset):

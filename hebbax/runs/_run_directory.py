@@ -4,13 +4,17 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from hebbax._files import remove_temporary, write_whole
+from hebbax._foreign import parse_json, read_at_most, shown
 from hebbax.runs.checkpoint import CheckpointError
 
+LARGEST = 2**26
+"""Bytes of a configuration: the settings of a run, and its card."""
 PACKAGES = ("hebbax", "jax")
 """Settings that are versions of packages."""
 
@@ -92,11 +96,15 @@ def read_config(directory: Path) -> dict[str, Any]:
     """
     file = directory / "config.json"
     try:
-        found = json.loads(file.read_text())
+        found = parse_json(read_at_most(file, LARGEST))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} is not the configuration of a run: {error}.") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{file} is not the configuration of a run: it holds no settings.")
+    if not isinstance(found.get("card"), (dict, NoneType)):
+        raise CheckpointError(
+            f"{file} is not the configuration of a run: its card is {shown(found['card'])}."
+        )
     return found
 
 

@@ -16,6 +16,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "initial": ("half", "all", "line"),
 }
 _LEAST = {"state_size": 2, "message_size": 1, "ticks": 1, "output_channel": 0, "copies": 1}
+# Each tick is compiled anew, and each copy holds all states.
+_MOST = {"ticks": 100, "copies": 2**16}
 
 
 def check_options(rule: Any) -> None:
@@ -32,6 +34,9 @@ def check_options(rule: Any) -> None:
     for name, least in _LEAST.items():
         if getattr(rule, name) < least:
             raise ValueError(f"{name} must be at least {least}; got {getattr(rule, name)}.")
+    for name, most in _MOST.items():
+        if getattr(rule, name) > most:
+            raise ValueError(f"{name} must be at most {most:,}; got {getattr(rule, name)}.")
     for name in ("bound", "state_clip"):
         value = getattr(rule, name)
         if value is not None and not 0 < value < math.inf:

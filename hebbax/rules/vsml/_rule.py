@@ -47,7 +47,7 @@ class Vsml(AbstractRule):
     - `message_size`: M, channels of a message, for the LSTM; the other cells send their states.
     - `cell`: `lstm`, `vanilla` (eqs. 3 and 14), or `multiplicative` (eq. 5: in the first half of
       the units the own term times the forward interaction, in the others their sum).
-    - `ticks` ≥ 1: in each pass, on the same messages.
+    - `ticks`, 1 to 100: in each pass, on the same messages.
     - `feedback`: `same_datum` runs a second pass from above, with the error, on the datum that
       caused it; `next_datum` feeds the error to the forward pass of the datum after, and errors
       then take as many data as there are layers to come down. Meta-training leaves its plateau 4
