@@ -6,6 +6,7 @@ from . import tasks as tasks
 from . import zoo as zoo
 from ._rule_file import RuleFileError as RuleFileError
 from ._rule_file import load_rule as load_rule
+from ._rule_file import register_rule as register_rule
 from ._rule_file import save_rule as save_rule
 from ._version import __version__ as __version__
 from .cluster import Ray as Ray
@@ -32,6 +33,7 @@ from .rules import Backprop as Backprop
 from .rules import Blur as Blur
 from .rules import Hebbian as Hebbian
 from .rules import MetaRnn as MetaRnn
+from .rules import Plasticity as Plasticity
 from .rules import UnsupervisedRule as UnsupervisedRule
 from .rules import Vsml as Vsml
 from .runs import Callback as Callback

@@ -23,12 +23,9 @@ def short(text: object, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def shown(value: object) -> str:
-    """Return the `repr` of a foreign value, cut short; a number of thousands of digits has none."""
-    try:
-        return short(repr(value), 60)
-    except (ValueError, RecursionError):
-        return f"a {type(value).__name__} too large to show"
+def is_count(value: object, least: int = 1) -> bool:
+    """Return whether a value is a whole number from `least` to the largest of 32 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -13,30 +13,74 @@ from jaxtyping import PyTree
 from safetensors import safe_open
 
 from hebbax import rules
+from hebbax._errors import shown
 from hebbax._files import write_arrays
-from hebbax._foreign import check_depth, parse_json, refusing, short, shown, size_of
-from hebbax._plain import check_fields, is_count
+from hebbax._foreign import check_depth, is_count, parse_json, refusing, short, size_of
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.rules import AbstractRule
 
-FORMAT = 1
+FORMAT = 2
+"""2 groups options of `Blur` that belong together, and names rules that are not of hebbax."""
+FAMILIES: dict[str, type[AbstractRule]] = {
+    name: found
+    for name, found in vars(rules).items()
+    if isinstance(found, type) and issubclass(found, AbstractRule) and found is not AbstractRule
+}
+"""The rules that a file names by themselves: those of the facade of `hebbax.rules`."""
 LARGEST = 2**30
 """Bytes of a rule file; those of the zoo hold some thousands."""
-FAMILIES: dict[str, type[AbstractRule]] = {
-    name: kind
-    for name, kind in vars(rules).items()
-    if isinstance(kind, type) and issubclass(kind, AbstractRule) and kind is not AbstractRule
-}
-"""All that `hebbax.rules` exports."""
+_registered: dict[str, type[AbstractRule]] = {}
+
+Rule = TypeVar("Rule", bound=type[AbstractRule])
 
 
 class RuleFileError(ValueError):
     """A rule file that cannot be read; the message says which and why."""
 
 
+class ForeignRuleError(RuleFileError):
+    """A rule file of a `family` that is not of hebbax, and whose class nobody has named."""
+
+    def __init__(self, path: Path, family: str):
+        self.family = family
+        super().__init__(
+            f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
+            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
+            f"register it with hebbax.register_rule."
+        )
+
+
 def hyperparameters(rule: AbstractRule) -> dict[str, Any]:
-    """Return the fields of `rule` by name."""
-    return {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    """Return the fields of `rule` by name, groups of options as dictionaries."""
+    fields = {field.name: getattr(rule, field.name) for field in dataclasses.fields(rule)}
+    return {name: _plain(value) for name, value in fields.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def family_name(rule: type[AbstractRule]) -> str:
+    """Return what a rule file calls a class: its name, or `module:Class` of one not of hebbax."""
+    if FAMILIES.get(rule.__name__) is rule:
+        return rule.__name__
+    return f"{rule.__module__}:{rule.__qualname__}"
+
+
+def register_rule(rule: Rule) -> Rule:
+    """Let rule files hold rules of a class of your own; a decorator, too.
+
+    A file only says `module:Class`. Nothing is imported on its word: what it names must be a
+    family of hebbax, registered here, or passed to `load_rule`.
+
+    **Raises:** `TypeError` unless `rule` is a class of rules.
+    """
+    if not (isinstance(rule, type) and issubclass(rule, AbstractRule)):
+        raise TypeError(f"rule must be a subclass of AbstractRule; got {rule!r}.")
+    _registered[family_name(rule)] = rule
+    return rule
 
 
 def save_rule(
@@ -50,12 +94,13 @@ def save_rule(
     **Arguments:**
 
     - `path`: ends in `.safetensors`.
-    - `rule`, `theta`: what to write. Hyper-parameters must be plain values.
+    - `rule`, `theta`: what to write. Hyper-parameters must be plain values. A rule that is not of
+      hebbax is written as `module:Class`; see `register_rule` for how it is read again.
     - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
 
-    **Raises:** `ValueError` for what `load_rule` could not read: a rule of no known family, or
-    whose hyper-parameters or card cannot be written as JSON or are out of range, or a θ that is
-    not the rule's or not finite; `OSError` where the file cannot be written.
+    **Raises:** `ValueError` for what `load_rule` could not read: a rule whose hyper-parameters or
+    card cannot be written as JSON or are out of range, or a θ that is not the rule's or not finite;
+    `OSError` where the file cannot be written.
     """
     metadata, arrays = _metadata(rule, card), to_arrays(theta)
     skeleton = jax.eval_shape(rule.init, jax.random.key(0))
@@ -66,22 +111,13 @@ def save_rule(
     write_arrays(Path(path), arrays, metadata)
 
 
-def known(rule: AbstractRule) -> bool:
-    """Return whether `rule` is of a family that a rule file can hold."""
-    return FAMILIES.get(type(rule).__name__) is type(rule)
-
-
 def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
     """Raise the `ValueError` that `save_rule` would raise for this rule or card."""
     _metadata(rule, card)
 
 
 def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
-    family = type(rule).__name__
-    if not known(rule):
-        raise ValueError(
-            f"a rule file holds a rule of one of the families {', '.join(FAMILIES)}; got {family}."
-        )
+    family = family_name(type(rule))
     card = {} if card is None else card
     try:
         _check_card(card)
@@ -98,10 +134,10 @@ def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]
                 f"values only: {error}."
             ) from error
     text = json.dumps(hyperparameters(rule))
-    try:
-        check_fields(type(rule), json.loads(text))
-    except ValueError as error:
-        raise ValueError(f"this {family} cannot be written to a rule file: {error}.") from error
+    with refusing(f"this {family} cannot be written to a rule file"):
+        read = type(rule).from_hyperparameters(parse_json(text))
+        if read != rule:
+            raise ValueError(f"it would be read as {shown(read)}")
     return {
         "hebbax_format": str(FORMAT),
         "family": family,
@@ -138,16 +174,16 @@ def _check_card(card: Any) -> None:
 
 
 def read_rule_file(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str], rule: type[AbstractRule] | None = None
 ) -> tuple[AbstractRule, PyTree, dict[str, Any]]:
-    """Return the rule, its θ and its card.
+    """Return the rule, its θ and its card; `rule` as in `load_rule`.
 
     θ comes in the precision that JAX has now, whatever that of the file.
 
     **Raises:** `FileNotFoundError`, or `RuleFileError` for whatever else is wrong: no regular
-    file, truncated, not safetensors, of another program, of a newer format, of an unknown family,
-    with options or a card out of range, or arrays that do not fit the rule it describes or are
-    not finite.
+    file, truncated, not safetensors, of another program, of a newer format, of a class that is
+    not known, with options or a card out of range, or arrays that do not fit the rule it
+    describes or are not finite.
     """
     path = Path(path)
     with refusing(f"{path} cannot be read", RuleFileError):
@@ -178,21 +214,15 @@ def read_rule_file(
         )
     if int(number) < 1:
         raise RuleFileError(f"{path} has the rule-file format {number}; the first one is 1.")
-    family = metadata.get("family")
-    if family not in FAMILIES:
-        raise RuleFileError(
-            f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "
-            f"{', '.join(FAMILIES)}."
-        )
-    with refusing(f"{path} does not fit the {family} it describes", RuleFileError):
-        options = parse_json(metadata["hyperparameters"])
-        check_fields(FAMILIES[family], options)
-        rule = FAMILIES[family](**options)
-        theta = _theta(jax.eval_shape(rule.init, jax.random.key(0)), arrays)
-    with refusing(f"{path} does not fit the card of a {family}", RuleFileError):
+    family = metadata.get("family", "")
+    cls = _class_of(path, family, rule)
+    with refusing(f"{path} does not fit the {shown(family)} it describes", RuleFileError):
+        found = cls.from_hyperparameters(parse_json(metadata["hyperparameters"]))
+        theta = _theta(jax.eval_shape(found.init, jax.random.key(0)), arrays)
+    with refusing(f"{path} does not fit the card of a {shown(family)}", RuleFileError):
         card = parse_json(metadata["card"])
         _check_card(card)
-    return rule, theta, card
+    return found, theta, card
 
 
 def _theta(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
@@ -203,7 +233,37 @@ def _theta(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
     return from_arrays(skeleton, arrays, any_precision=True)
 
 
-def load_rule(path: str | os.PathLike[str]) -> tuple[AbstractRule, PyTree]:
-    """Return the rule and θ of a rule file; see `read_rule_file` for the errors."""
-    rule, theta, _ = read_rule_file(path)
-    return rule, theta
+def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[AbstractRule]:
+    """Return the class that a file may be read as."""
+    if rule is not None:
+        # A script's classes are of the module __main__, and of another one once it is imported.
+        if family.rpartition(":")[2] != family_name(rule).rpartition(":")[2]:
+            raise RuleFileError(
+                f"{path} holds a rule of {shown(family)}; it was to be read as {family_name(rule)!r}."
+            )
+        return rule
+    families = {**_registered, **FAMILIES}
+    if family in families:
+        return families[family]
+    if ":" in family:
+        raise ForeignRuleError(path, family)
+    raise RuleFileError(
+        f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "
+        f"{', '.join(FAMILIES)}."
+    )
+
+
+def load_rule(
+    path: str | os.PathLike[str], rule: type[AbstractRule] | None = None
+) -> tuple[AbstractRule, PyTree]:
+    """Return the rule and θ of a rule file.
+
+    **Arguments:**
+
+    - `rule`: the class of a rule that is not of hebbax, unless `register_rule` knows it. The
+      module in which it was defined may have changed since, its name may not.
+
+    **Raises:** see `read_rule_file`.
+    """
+    found, theta, _ = read_rule_file(path, rule)
+    return found, theta

@@ -115,7 +115,8 @@ def test_every_public_name_is_in_the_api():
 SYSTEMS = {
     "blur": (
         hx.Blur(
-            learn_rescale=True, learn_synapse_gain=True, oja="first", saturation="tanh"
+            synapse_normalization={"learn": True}, learn_synapse_gain=True, oja="first",
+            saturation="tanh",
         ),
         (3, 4, 2),
     ),

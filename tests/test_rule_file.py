@@ -12,12 +12,14 @@ from safetensors.numpy import save_file
 import hebbax as hx
 from hebbax import _files
 from hebbax._rule_file import read_rule_file
+from hebbax.rules.blur import SynapseNormalization
 
 RULES = {
     "blur": hx.Blur(genome_init="random"),
     "blur options": hx.Blur(
-        states=3, symmetric=True, oja="first", saturation="tanh", normalization="batch",
-        learn_rescale=True, learn_synapse_gain=True, init_scale=0.3, last_activation="sigmoid",
+        states=3, symmetric=True, oja="first", saturation="tanh",
+        synapse_normalization=SynapseNormalization(learn=True), learn_synapse_gain=True,
+        init_scale=0.3, last_activation="sigmoid",
     ),
     "blur layers": hx.Blur(layer_genomes=3, init_scale=0.2),
     "backprop": hx.Backprop("momentum", learning_rate=0.3, activation="relu"),

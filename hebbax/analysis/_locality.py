@@ -80,7 +80,7 @@ def locality(
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
     if sizes is None:
-        sizes = (4, 5, 4, getattr(rule, "top_units", None) or 3)
+        sizes = (4, 5, 4, rule.outputs_for(3))
     largest: dict[str, float] = dict.fromkeys(PLACES, 0.0)
     for own_key in jax.random.split(jax.random.key(0) if key is None else key, draws):
         for place, value in _largest(rule, theta, tuple(sizes), batch, own_key).items():

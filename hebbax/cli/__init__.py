@@ -20,6 +20,7 @@ from tyro.conf import subcommand
 from hebbax._foreign import short
 from hebbax._version import __version__
 from hebbax.cli._command import BAD_INPUT, INTERRUPTED, Command
+from hebbax.cli._console import printable
 from hebbax.cli._data import Data
 from hebbax.cli._doctor import Doctor
 from hebbax.cli._errors import BadInputError, check_name
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BadInputError as error:
-        print(f"hebbax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"hebbax: {' '.join(printable(str(error)).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"interrupted; start again with: {shlex.join(['hebbax', *words])}", file=sys.stderr)

@@ -170,7 +170,6 @@ def _recipe_of(name: str) -> Recipe:
             f"RUN {name} is a folder without a run: it has no config.json, which 'hebbax train' "
             f"writes."
         )
-    from hebbax._plain import check_fields
     from hebbax.runs import read_config
 
     with blame(f"RUN {name}"):
@@ -192,7 +191,6 @@ def _recipe_of(name: str) -> Recipe:
             f"{sorted(unknown)[0]}, which there is no more."
         )
     with blame(f"RUN {name}"):
-        check_fields(RECIPES[made_by], options)
         return RECIPES[made_by](**options)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 POINTS = (1, 2, 5)
 BATCH = 128
+HIDDEN = (64,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +28,15 @@ class Evaluate(Command):
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
     task: Annotated[str, tyro.conf.arg(metavar="TASK")]
     """A data set such as mnist (see `hebbax data list`) or a toy function such as xor."""
+    rule_class: str | None = None
+    """Where the file holds a rule that is not of hebbax: MODULE:CLASS, which is imported."""
     size: int | None = None
     """Resize images to this many pixels a side; as they are by default."""
     crop: int | None = None
     """Keep this many pixels a side in the middle of images; all by default."""
-    hidden: tuple[int, ...] = (64,)
-    """Units of the hidden layers."""
+    hidden: tuple[int, ...] | None = None
+    """Units of the hidden layers; by default those that the rule was meta-trained with, as its card
+    says, or 64 where it says nothing. None at all after --hidden: no hidden layers."""
     steps: int = 50
     """Updates."""
     batch: int = BATCH
@@ -54,7 +58,7 @@ class Evaluate(Command):
         at_least(1, size=self.size, crop=self.crop)
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
         check_seed(self.seed)
-        check_sizes(self.hidden)
+        check_sizes(self.hidden or ())
         if self.online and self.batch != BATCH:
             raise BadInputError(
                 f"--batch is {self.batch}, but with --online examples come one by one."
@@ -69,11 +73,22 @@ class Evaluate(Command):
         from hebbax.cli._rule import find_rule
 
         check_name("--task", self.task, tasks.names())
-        found = find_rule(self.rule)
+        found = find_rule(self.rule, self.rule_class)
+        hidden = self._hidden(found.card)
+        if not found.rule.learns_from_labels:
+            raise BadInputError(
+                f"RULE {self.rule} makes features from unlabelled examples, so that its networks "
+                f"have no accuracy; hx.PlasticFeatures puts it to work."
+            )
+        if (1 if self.online else self.batch) < found.rule.least_batch:
+            raise BadInputError(
+                f"RULE {self.rule} learns nothing from fewer than {found.rule.least_batch} "
+                f"examples at once; got {'--online' if self.online else f'--batch {self.batch}'}."
+            )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
-        sizes = (family.inputs, *self.hidden, family.outputs)
-        with blame(f"--hidden {' '.join(map(str, self.hidden))}"):
+        sizes = (family.inputs, *hidden, family.outputs)
+        with blame(f"--hidden {' '.join(map(str, hidden))}"):
             # Some rules fit some depths only; a shape is enough to find out.
             key = jax.random.key(self.seed)
             jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
@@ -86,7 +101,7 @@ class Evaluate(Command):
         points = judged(self.steps)
         begin = time.perf_counter()
         with CompileClock() as clock:
-            curves, rates = self._compare(found, family, points, key)
+            curves, rates = self._compare(found, family, hidden, points, key)
         seconds = {"compile": clock.seconds, "run": time.perf_counter() - begin - clock.seconds}
         if self.json:
             print_json(self._as_json(sizes, points, curves, rates, seconds))
@@ -94,15 +109,38 @@ class Evaluate(Command):
             self._print(sizes, points, curves, rates, seconds)
         return 0
 
+    def _hidden(self, card: dict[str, Any]) -> tuple[int, ...]:
+        """Return the units of the hidden layers; say so if they are more than the card knows."""
+        from hebbax._card import measured_depth, trained_hidden
+
+        trained = trained_hidden(card)
+        hidden = self.hidden
+        if hidden is None:
+            hidden = HIDDEN if trained is None else trained
+        deepest = measured_depth(card)
+        if deepest is not None and len(hidden) > deepest:
+            what = f"no more than {deepest}" if deepest else "no"
+            say(
+                console(stderr=True),
+                f"hebbax: warning: --hidden {' '.join(map(str, hidden))}: {self.rule} was "
+                f"trained and measured with {what} hidden layer{'' if deepest == 1 else 's'}",
+            )
+        return hidden
+
     def _compare(
-        self, found: Any, family: Any, points: tuple[int, ...], key: Any
+        self,
+        found: Any,
+        family: Any,
+        hidden: tuple[int, ...],
+        points: tuple[int, ...],
+        key: Any,
     ) -> tuple[dict[str, "Curves"], dict[str, list[float]]]:
         """Return the curves of every learner, and the rates of those that have one."""
         from hebbax._progress import Progress
         from hebbax.inner import RATES, best_backprop, evaluate
 
         settings: dict[str, Any] = {
-            "hidden": self.hidden,
+            "hidden": hidden,
             "steps": self.steps,
             "seeds": self.seeds,
             "key": key,

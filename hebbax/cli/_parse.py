@@ -13,7 +13,7 @@ from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPref
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from hebbax._foreign import short
-from hebbax._plain import LARGEST_INT
+from hebbax._options import LARGEST
 from hebbax.cli._errors import BadInputError, worded
 
 registry = ConstructorRegistry()
@@ -129,7 +129,7 @@ def _whole_numbers(words: Sequence[str]) -> tuple[int, ...]:
 
 def _bounded(word: str) -> int:
     number = int(word)
-    if abs(number) > LARGEST_INT:
+    if abs(number) > LARGEST:
         raise ValueError
     return number
 

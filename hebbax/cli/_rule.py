@@ -2,6 +2,9 @@
 
 import dataclasses
 import difflib
+import importlib
+import operator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,15 @@ import jax
 from jaxtyping import PyTree
 
 from hebbax import zoo
-from hebbax._rule_file import hyperparameters, read_rule_file
-from hebbax.cli._errors import BadInputError, blame
+from hebbax._card import as_card, title
+from hebbax._rule_file import (
+    ForeignRuleError,
+    family_name,
+    hyperparameters,
+    read_rule_file,
+    register_rule,
+)
+from hebbax.cli._errors import BadInputError
 from hebbax.rules import AbstractRule
 
 
@@ -32,16 +42,21 @@ class FoundRule:
     def changed(self) -> dict[str, Any]:
         """Return the hyper-parameters that differ from the family's defaults."""
         defaults = {f.name: f.default for f in dataclasses.fields(self.rule)}
-        return {n: v for n, v in hyperparameters(self.rule).items() if v != defaults[n]}
+        written = hyperparameters(self.rule)
+        return {
+            name: written[name]
+            for name, default in defaults.items()
+            if getattr(self.rule, name) != default
+        }
 
     def summary(self) -> dict[str, Any]:
         """Return what a list of rules says of this one."""
         return {
             "name": self.name,
-            "family": type(self.rule).__name__,
-            "states": getattr(self.rule, "states", None),
+            "family": family_name(type(self.rule)),
+            "states": hyperparameters(self.rule).get("states"),
             "meta_parameters": self.meta_parameters,
-            "title": self.card.get("title"),
+            "title": title(self.card),
             "path": self.path,
         }
 
@@ -51,15 +66,40 @@ def count(tree: PyTree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def find_rule(name: str) -> FoundRule:
-    """Return the rule that RULE names.
+def find_rule(name: str, rule_class: str | None = None) -> FoundRule:
+    """Return the rule that RULE names, read as `rule_class`, `module:Class`, if there is one.
 
     **Raises:** `BadInputError` if there is none, or its file cannot be read.
     """
     path = _path(name)
-    with blame(f"RULE {name}"):
-        rule, theta, card = read_rule_file(path)
-    return FoundRule(name, path, rule, theta, card)
+    cls = None if rule_class is None else _imported(rule_class)
+    try:
+        rule, theta, card = read_rule_file(path, cls)
+    except ForeignRuleError as error:
+        raise BadInputError(
+            f"RULE {name} holds a rule that is not of hebbax, {error.family!r}; --rule-class "
+            f"MODULE:CLASS names the class to read it as."
+        ) from error
+    except (ValueError, OSError) as error:
+        raise BadInputError(f"RULE {name}: {error}") from error
+    return FoundRule(name, path, rule, theta, as_card(card))
+
+
+def _imported(name: str) -> type[AbstractRule]:
+    """Import the class that the user names. **Raises:** `BadInputError` if there is none."""
+    module, _, wanted = name.partition(":")
+    # As `python -m` does it: modules lie in the folder where the command is given.
+    sys.path.insert(0, "")
+    try:
+        found = operator.attrgetter(wanted)(importlib.import_module(module))
+        return register_rule(found)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise BadInputError(
+            f"--rule-class must be MODULE:CLASS of a class of rules that can be imported; "
+            f"got {name!r} ({error})."
+        ) from error
+    finally:
+        sys.path.remove("")
 
 
 def _path(name: str) -> Path:

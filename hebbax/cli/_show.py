@@ -1,11 +1,11 @@
 """`hebbax show RULE`."""
 
 import dataclasses
-import json as json_
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.cells import cell_len
+from rich.padding import Padding
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from hebbax.cli._command import Command
@@ -14,22 +14,7 @@ from hebbax.cli._errors import BadInputError
 
 if TYPE_CHECKING:
     from hebbax.cli._rule import FoundRule
-
-# What the genome's fields are called in the BLUR paper, what they do, and what their rows and
-# columns count.
-_MATRICES = {
-    "nu": ("ν", "neurons, forward", "to state", "from state"),  # noqa: RUF001
-    "mu": ("μ", "neurons, backward", "to state", "from state"),
-    "nu_tilde": ("ν̃", "presynaptic", "from neuron state", "to synapse state"),  # noqa: RUF001
-    "mu_tilde": ("μ̃", "postsynaptic", "to synapse state", "from neuron state"),
-}
-_SCALARS = {
-    "f": ("f", "neurons keep"),
-    "eta": ("η", "neurons are updated"),
-    "f_tilde": ("f̃", "synapses keep"),
-    "eta_tilde": ("η̃", "synapses are updated"),
-}
-
+    from hebbax.rules import Entry, Section
 
 LARGEST = 100
 """Numbers in an array that are all printed; of more, it is said how large they are."""
@@ -43,6 +28,8 @@ class Show(Command):
 
     rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
+    rule_class: str | None = None
+    """Where the file holds a rule that is not of hebbax: MODULE:CLASS, which is imported."""
     sizes: tuple[int, ...] = ()
     """Units of a network, input first, whose learned variables are to be counted; 784 10 unless
     the rule fits other networks only."""
@@ -62,7 +49,7 @@ class Show(Command):
 
         if self.latex + self.check_locality + self.json > 1:
             raise BadInputError("only one of --latex, --check-locality and --json can be printed.")
-        found = find_rule(self.rule)
+        found = find_rule(self.rule, self.rule_class)
         if self.latex or self.check_locality:
             try:
                 with blame("--sizes"):
@@ -94,13 +81,8 @@ class Show(Command):
             )
         say(place, f"file: {found.path}")
         _print_fields(place, "hyper-parameters that differ from the defaults", found.changed())
-        layers = getattr(found.rule, "layer_genomes", None)
-        if layers is None:
-            _print_arrays(place, arrays)
-        else:
-            for layer in range(layers):
-                say(place, f"\nsynapse layer {layer + 1} of {layers}")
-                _print_arrays(place, {name: array[layer] for name, array in arrays.items()})
+        for section in found.rule.sections(found.theta):
+            _print_section(place, section)
         _print_fields(place, "card", found.card)
         return 0
 
@@ -152,60 +134,60 @@ def _print_locality(found: "FoundRule", sizes: tuple[int, ...]) -> None:
     )
 
 
-def _print_fields(place: Any, title: str, fields: dict[str, Any]) -> None:
-    say(place, f"\n{title}" + ("" if fields else ": none"))
-    for name, value in fields.items():
-        text = value if isinstance(value, str) else json_.dumps(value, ensure_ascii=False)
-        say(place, f"  {name}: {text}")
+def _print_fields(place: Any, title: str, values: dict[str, Any]) -> None:
+    from hebbax.cli._card_lines import fields
+
+    say(place, f"\n{title}" + ("" if values else ": none"))
+    for line in fields(values):
+        say(place, line) if isinstance(line, str) else place.print(Padding(line, (0, 0, 0, 6)))
 
 
-def _print_arrays(place: Any, arrays: dict[str, Any]) -> None:
-    large = {name: array for name, array in arrays.items() if array.size > LARGEST}
-    arrays = {name: array for name, array in arrays.items() if name not in large}
+def _print_section(place: Any, section: "Section") -> None:
+    if section.title:
+        say(place, f"\n{section.title}")
+    large = [entry for entry in section.entries if entry.array.size > LARGEST]
+    small = [entry for entry in section.entries if entry.array.size <= LARGEST]
     if large:
         say(place, "")
-    for name, array in large.items():
-        shape = str(list(array.shape))
-        size = float((array.astype(float) ** 2).mean() ** 0.5)
+    for entry in large:
+        shape = str(list(entry.array.shape))
+        size = float((entry.array.astype(float) ** 2).mean() ** 0.5)
         say(
             place,
-            f"  {name:<22} {shape:>10}  root mean square {size:.3f}, from "
-            f"{_number(array.min())} to {_number(array.max())}",
+            f"  {entry.symbol:<22} {shape:>10}  root mean square {size:.3f}, from "
+            f"{_number(entry.array.min())} to {_number(entry.array.max())}",
         )
     if large:
         say(place, "  (--json prints all numbers)")
-    for name, array in arrays.items():
-        if array.ndim == 2:
-            _print_matrix(place, name, array)
-    scalars = {name: array for name, array in arrays.items() if array.ndim == 0}
+    for entry in small:
+        if entry.array.ndim == 2:
+            _print_matrix(place, entry)
+    scalars = [entry for entry in small if entry.array.ndim == 0]
     if scalars:
         say(place, "")
-    vectors = [name for name, array in arrays.items() if array.ndim < 2]
-    width = max([18, *(len(name) + 2 for name in vectors)])
-    for name, array in scalars.items():
-        symbol, meaning = _SCALARS.get(name, (name, ""))
+    width = max([18, *(len(e.symbol) + 2 for e in small if e.array.ndim < 2)])
+    for entry in scalars:
         # A combining tilde takes no room.
-        gap = " " * (width - cell_len(symbol))
-        say(place, f"  {symbol}{gap}{_number(array)}  {meaning}".rstrip())
-    for name, array in arrays.items():
-        if array.ndim == 1:
-            say(place, f"  {name:<{width}}{' '.join(map(_number, array))}")
-        elif array.ndim > 2:
-            say(place, f"\n  {name} {list(array.shape)}")
-            for row in array.reshape(-1, array.shape[-1]):
+        gap = " " * (width - cell_len(entry.symbol))
+        say(place, f"  {entry.symbol}{gap}{_number(entry.array)}  {entry.meaning}".rstrip())
+    for entry in small:
+        if entry.array.ndim == 1:
+            say(place, f"  {entry.symbol:<{width}}{' '.join(map(_number, entry.array))}")
+        elif entry.array.ndim > 2:
+            say(place, f"\n  {entry.symbol} {list(entry.array.shape)}")
+            for row in entry.array.reshape(-1, entry.array.shape[-1]):
                 say(place, f"    {' '.join(map(_number, row))}")
 
 
-def _print_matrix(place: Any, name: str, matrix: Any) -> None:
-    symbol, meaning, row, column = _MATRICES.get(name, (name, "", "row", "column"))
-    say(place, f"\n  {symbol}  {meaning}".rstrip())
-    width = len(row) + 6
-    headings = "".join(f"{index:>9}" for index in range(matrix.shape[1]))
-    say(place, f"  {'':<{width}}{column}")
+def _print_matrix(place: Any, entry: "Entry") -> None:
+    say(place, f"\n  {entry.symbol}  {entry.meaning}".rstrip())
+    width = len(entry.row) + 6
+    headings = "".join(f"{index:>9}" for index in range(entry.array.shape[1]))
+    say(place, f"  {'':<{width}}{entry.column}")
     say(place, f"  {'':<{width}}{headings}")
-    for index, values in enumerate(matrix):
+    for index, values in enumerate(entry.array):
         numbers = "".join(f"{_number(value):>9}" for value in values)
-        say(place, f"  {row + ' ' + str(index):<{width}}{numbers}")
+        say(place, f"  {entry.row + ' ' + str(index):<{width}}{numbers}")
 
 
 def _number(value: Any) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hebbax._foreign import refusing, shown, size_of
+from hebbax._errors import shown
+from hebbax._foreign import refusing, size_of
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000

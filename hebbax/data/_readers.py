@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from hebbax._foreign import read_at_most, refusing, shown
+from hebbax._errors import shown
+from hebbax._foreign import read_at_most, refusing
 from hebbax.data._archives import load_npz, names_of, read_zip
 from hebbax.data._dataset import Dataset, check_apart, check_pair, whole_labels
 from hebbax.data._idx import parse_idx, unzip

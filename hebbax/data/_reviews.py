@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from hebbax._foreign import parse_json, read_at_most, refusing, shown
+from hebbax._errors import shown
+from hebbax._foreign import parse_json, read_at_most, refusing
 from hebbax.data._dataset import Dataset, check_pair
 from hebbax.data._sources import Source
 

@@ -1,8 +1,7 @@
 """What the estimators have in common."""
 
-import numbers
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -11,6 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from hebbax._errors import shown
+from hebbax._options import AT_LEAST_1, allows
 from hebbax.estimators import _learning
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
@@ -21,14 +22,14 @@ STEPS = 20
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and int(value) >= 1
+    return allows(Annotated[int, AT_LEAST_1], value)
 
 
 def check_counts(**counts: Any) -> None:
     """Refuse what is neither a positive whole number nor None. **Raises:** `ValueError`."""
     for name, value in counts.items():
         if value is not None and not _counts(value):
-            raise ValueError(f"{name} must be a positive whole number; got {value!r}.")
+            raise ValueError(f"{name} must be a positive whole number; got {shown(value)}.")
 
 
 class PlasticEstimator(BaseEstimator):
@@ -56,17 +57,24 @@ class PlasticEstimator(BaseEstimator):
         self.__dict__.pop("network_", None)
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
-        if self.batch_size is None:
-            raise ValueError("batch_size must be a positive whole number; got None.")
-        check_counts(batch_size=self.batch_size)
+        if not _counts(self.batch_size):
+            raise ValueError(
+                f"batch_size must be a positive whole number; got {shown(self.batch_size)}."
+            )
         if not isinstance(self.hidden, Sequence) or not all(map(_counts, self.hidden)):
             raise ValueError(
                 f"hidden must hold the units of each hidden layer, such as (64,); "
-                f"got {self.hidden!r}."
+                f"got {shown(self.hidden)}."
             )
         random = check_random_state(self.random_state)
         self._found = find_rule(self.rule)
         self.rule_, self.theta_ = self._found.rule, self._found.theta
+        least = self.rule_.least_batch
+        if self.batch_size < least:
+            raise ValueError(
+                f"batch_size must be at least {least} for this {type(self.rule_).__name__}; "
+                f"got {self.batch_size}."
+            )
         return random
 
     def _steps(self) -> int:

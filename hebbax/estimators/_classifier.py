@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator
 from hebbax.estimators._inputs import Scaling, measure
-from hebbax.rules import AbstractRule, Blur, UnsupervisedRule
+from hebbax.rules import AbstractRule
 
 FLOATS = (np.float64, np.float32)
 
@@ -43,8 +43,8 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
     state φ), `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the
     columns have names.
 
-    Rules that normalise over the batch, such as `blur/mnist`, learn little from a few rows at a
-    time: give `partial_fit` some dozens.
+    Rules that normalise over the batch, such as `blur/mnist`, learn nothing from one row and little
+    from a few at a time: give `partial_fit` some dozens.
     """
 
     classes_: np.ndarray
@@ -96,6 +96,12 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
         random = self._begin_supervised() if first else None
         X, y = validate_data(self, X, y, reset=first, dtype=[*FLOATS])
         check_classification_targets(y)
+        least = self.rule_.least_batch
+        if len(X) < least:
+            raise ValueError(
+                f"X must hold at least {least} rows for each call of partial_fit, for this "
+                f"{type(self.rule_).__name__} learns nothing from fewer; got {len(X)} sample(s)."
+            )
         if first:
             self.classes_ = np.unique(classes)
             self._check_classes()
@@ -119,7 +125,8 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
             net, before = self.network_, self.updates_
         x = scaling.apply(X)
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
-        shares = np.array_split(np.arange(len(x)), -(-len(x) // self.batch_size))
+        parts = min(-(-len(x) // self.batch_size), len(x) // self.rule_.least_batch)
+        shares = np.array_split(np.arange(len(x)), parts)
         labels = self._one_hot(np.searchsorted(self.classes_, y))
         self._learn(net, shares, x, labels, scaling, before)
         return self
@@ -145,14 +152,14 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
     def _begin_supervised(self) -> np.random.RandomState:
         random = self._begin()
         rule = self.rule_
-        if isinstance(rule, UnsupervisedRule):
+        if not rule.learns_from_labels:
             raise ValueError(
-                "rule must learn from labels, which UnsupervisedRule does not; PlasticFeatures "
-                "takes it."
+                f"rule must learn from labels, which {type(rule).__name__} does not; "
+                f"PlasticFeatures takes it."
             )
-        if isinstance(rule, Blur) and rule.statistics == "batch" and _batch_normalized(rule):
+        if not rule.predicts_alone:
             raise ValueError(
-                "rule must predict each row by itself; a Blur with statistics='batch' does not."
+                f"rule must predict each row by itself, which {type(rule).__name__} does not."
             )
         return random
 
@@ -164,8 +171,3 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
 
     def _one_hot(self, codes: np.ndarray) -> np.ndarray:
         return np.eye(len(self.classes_), dtype=np.float32)[codes]
-
-
-def _batch_normalized(rule: Blur) -> bool:
-    forward = rule.normalized_passes in ("both", "forward")
-    return forward and rule.normalization in ("batch", "batch_and_units")

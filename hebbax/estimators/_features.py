@@ -16,26 +16,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
-from hebbax.rules import AbstractRule, UnsupervisedRule
+from hebbax.rules import AbstractRule
 
 COMPONENTS = 32
 """Features where neither the caller nor the rule says how many."""
 REFERENCE = 1024
-"""Training rows whose moments normalise the features of an `UnsupervisedRule`."""
+"""Training rows that are measured where a rule's features depend on each other."""
 
 
 @eqx.filter_jit
-def _alone(rule: UnsupervisedRule, net: PyTree, x: Any, moments: PyTree) -> jax.Array:
-    return rule.predict_alone(net, x, moments)
+def _alone(rule: AbstractRule, theta: PyTree, net: PyTree, x: Any, measured: PyTree) -> jax.Array:
+    return rule.predict_alone(theta, net, x, measured)
 
 
 class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PlasticEstimator):
     """Features from a network that a learned rule trains without labels.
 
     `fit` draws a fresh network and applies the rule to `steps` random batches of the training
-    data. `transform` returns the activity of its last layer. That of an `UnsupervisedRule` is
-    normalised by the moments of training rows rather than by those of the rows it is asked for,
-    so that each row's features stand alone.
+    data. `transform` returns the activity of its last layer. Where a rule normalises it over the
+    batch, as `UnsupervisedRule` does, the moments are those of training rows rather than of the
+    rows it is asked for, so that each row's features stand alone.
 
     **Arguments:**
 
@@ -72,36 +72,32 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
     def fit(self, X: Any, y: Any = None) -> "PlasticFeatures":
         """Train a fresh network on `X` `[n, in]`; `y` is not read.
 
-        **Raises:** `ValueError` for bad parameters or data, if the rule changes nothing without
+        **Raises:** `ValueError` for bad parameters or data, if the rule does not learn without
         labels, and if the network overflows.
         """
         random = self._begin()
         check_counts(n_components=self.n_components)
-        made_for = getattr(self.rule_, "top_units", None)
-        if made_for is not None and self.n_components not in (None, made_for):
+        if not self.rule_.learns_without_labels:
             raise ValueError(
-                f"n_components must be {made_for} or None, since this rule was made for "
-                f"{made_for} features; got {self.n_components}."
+                f"rule must learn without labels, which {type(self.rule_).__name__} does not."
             )
-        if isinstance(self.rule_, UnsupervisedRule) and self.batch_size < 2:
-            raise ValueError("batch_size must be at least 2 for an UnsupervisedRule; got 1.")
+        features = self._components()
+        if self.n_components not in (None, features):
+            raise ValueError(
+                f"n_components must be {features} or None, since this rule was made for "
+                f"{features} features; got {self.n_components}."
+            )
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         scaling = Scaling(measure(X), self.standardize)
         x = scaling.apply(X)
-        net = self._draw(random, x.shape[1], self._components())
+        net = self._draw(random, x.shape[1], features)
         batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
         self._learn(net, batches, x, None, scaling)
-        before, after = jax.tree.leaves(net), jax.tree.leaves(self.network_)
-        if all(bool(jnp.array_equal(a, b)) for a, b in zip(before, after, strict=True)):
-            del self.network_
-            raise ValueError(
-                f"rule must learn without labels; this {type(self.rule_).__name__} changed nothing."
-            )
-        self._reference = None
-        if isinstance(self.rule_, UnsupervisedRule):
+        self._measured = None
+        if not self.rule_.predicts_alone:
             (rows,) = _learning.batches(len(x), 1, REFERENCE, random)
-            self._reference = self.rule_.measure(self.network_, jnp.asarray(x[rows]))
-        self._n_features_out = self._components()
+            self._measured = self.rule_.measure(self.theta_, self.network_, jnp.asarray(x[rows]))
+        self._n_features_out = features
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -109,15 +105,12 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         check_is_fitted(self, "network_")
         x = self._standardized(X)
         rule, theta, net = self.rule_, self.theta_, self.network_
-        if isinstance(rule, UnsupervisedRule):
-            moments = self._reference
-            return _learning.in_pieces(lambda x: _alone(rule, net, x, moments), x)
-        return _learning.in_pieces(lambda x: _learning.predict(rule, theta, net, x), x)
+        measured = self._measured
+        return _learning.in_pieces(lambda x: _alone(rule, theta, net, x, measured), x)
 
     def _components(self) -> int:
-        if self.n_components is not None:
-            return int(self.n_components)
-        return getattr(self.rule_, "top_units", None) or COMPONENTS
+        wanted = COMPONENTS if self.n_components is None else int(self.n_components)
+        return self.rule_.outputs_for(wanted)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

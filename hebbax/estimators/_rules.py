@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jaxtyping import PyTree
 
 from hebbax import zoo
+from hebbax._card import trained_updates
 from hebbax._rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
@@ -21,16 +22,8 @@ class FoundRule(NamedTuple):
 
     @property
     def trained_updates(self) -> int | None:
-        """The longest lifetime of meta-training, in updates; None where no card says it.
-
-        Where lifetimes are cut into truncations, how long they are on average in the end.
-        """
-        options = self.card.get("options")
-        options = options if isinstance(options, dict) else {}
-        unrolls = options.get("final", options.get("unrolls"))
-        if isinstance(unrolls, (list, tuple)):
-            unrolls = max(unrolls, default=None)
-        return unrolls if isinstance(unrolls, int) else None
+        """The longest lifetime of meta-training, in updates; None where no card says it."""
+        return trained_updates(self.card)
 
 
 def find_rule(given: Any) -> FoundRule:

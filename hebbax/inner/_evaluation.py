@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax.inner._checks import check_judged
 from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.rules import AbstractRule
@@ -64,7 +65,8 @@ def evaluate(
 
     **Returns:** `Curves`.
 
-    **Raises:** `ValueError` for settings out of range.
+    **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
+    from such batches, and targets that are not one-hot.
     """
     for name, value in {
         "steps": steps,
@@ -79,7 +81,9 @@ def evaluate(
         raise ValueError(f"at must hold numbers of updates from 1 to {steps}; got {at}.")
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
-    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    key = jax.random.key(0) if key is None else key
+    check_judged(rule, family, batch, key)
+    keys = jax.random.split(key, seeds)
     share, loss = _evaluate(
         rule, theta, family, tuple(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )

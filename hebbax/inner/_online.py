@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax.inner._checks import check_judged
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
 from hebbax.losses import correct
@@ -62,12 +63,15 @@ def evaluate_online(
       several, task; they share `key` (by default that of seed 0) with every other rule, so that
       two rules meet the same examples.
 
-    **Raises:** `ValueError` for settings out of range.
+    **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
+    from single examples, and targets that are not one-hot.
     """
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
-    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    key = jax.random.key(0) if key is None else key
+    check_judged(rule, family, 1, key)
+    keys = jax.random.split(key, seeds)
     found = _lifetimes(rule, theta, family, tuple(hidden), steps, keys)
     return OnlineCurves(np.asarray(found))
 

@@ -12,6 +12,5 @@ from hebbax.plots._genome import genome_diagram as genome_diagram
 from hebbax.plots._network import heat_map as heat_map
 from hebbax.plots._network import receptive_fields as receptive_fields
 from hebbax.plots._network import synapse_changes as synapse_changes
-from hebbax.plots._network import synapses as synapses
 from hebbax.plots._runs import run_curves as run_curves
 from hebbax.plots._runs import short_names as short_names

@@ -211,15 +211,17 @@ def _synapse_words(rule: Blur, numbers: dict[str, Any]) -> list[str]:
     lines = [
         f"w ← f̃ w + η̃ · {over} of (ν̃ a)(μ̃ a),   f̃ = {keep},   η̃ = {_one(numbers['eta_tilde'])}"
     ]
+    oja = "" if rule.oja is None else rule.oja.form
+    saturation = "" if rule.saturation is None else rule.saturation.form
     further = {
-        "oja_multiplier": f"Oja ({rule.oja})",
-        "saturation": f"saturation ({rule.saturation})",
+        "oja_multiplier": f"Oja ({oja})",
+        "saturation": f"saturation ({saturation})",
         "rescale": "norm of a unit's synapses",
         "synapse_gain": "factor on initial synapses",
     }
     found = [f"{word} {_one(numbers[n])}" for n, word in further.items() if numbers[n] is not None]
     if rule.oja is not None and numbers["oja_multiplier"] is None:
-        found.insert(0, f"Oja's term ({rule.oja})")
+        found.insert(0, f"Oja's term ({oja})")
     if rule.symmetric:
         found.append("the backward pass reads the same synapses")
     return lines + found

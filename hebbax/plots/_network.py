@@ -27,28 +27,6 @@ Read = Callable[[PyTree], Sequence[Any]]
 """Returns the synapses of a network, a matrix `[receivers, senders]` a layer, input side first."""
 
 
-def synapses(net: PyTree) -> list[Any]:
-    """Return the forward synapses of a network, `[receivers, senders]` a layer, input side first.
-
-    Of synapses with several states it is the first state. Biases are left out.
-
-    **Raises:** `ValueError` for a network of a kind that is not known, such as VSML's, whose
-    synapses are no numbers but states of small networks.
-    """
-    net = getattr(net, "network", net)  # Backprop keeps its optimiser's state beside it
-    weights = getattr(net, "weights", None)
-    if weights is not None:
-        return [weight.T for weight in weights]
-    layers = getattr(net, "layers", ())
-    if layers and all(getattr(layer, "weight", None) is not None for layer in layers):
-        # BLUR's have a leading axis of states, with receivers first; the others are [in, out].
-        return [layer.weight[0] if layer.weight.ndim == 3 else layer.weight.T for layer in layers]
-    raise ValueError(
-        f"the synapses of a {type(net).__name__} are not known; pass read=, a function that "
-        "returns a matrix [receivers, senders] for each layer."
-    )
-
-
 def synapse_changes(
     learners: Mapping[str, tuple[AbstractRule, PyTree]],
     family: AbstractFamily,
@@ -58,7 +36,7 @@ def synapse_changes(
     layer: int = -1,
     batch: int = 128,
     key: PRNGKeyArray | None = None,
-    read: Read = synapses,
+    read: Read | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draw what single updates add to the synapses of a layer: a row a learner, a column an update.
@@ -72,10 +50,12 @@ def synapse_changes(
     - `learners`: rules and their θ, by the name to be shown.
     - `updates`: which updates to show, ascending from 1.
     - `layer`: of synapses, 0 at the input; negative ones count from the last.
-    - `read`: how to find the synapses in a network; see `synapses`.
+    - `read`: how to find the synapses in a network: a matrix `[receivers, senders]` a layer, input
+      side first. By default as each rule says, by `synapse_matrices`.
 
     **Raises:** `ValueError` if there is nothing to draw, `updates` do not ascend from 1 or more,
-    there is no such layer, or `read` does not know the network.
+    there is no such layer, `NotImplementedError` without `read` if a rule does not
+    say what its synapses are, such as VSML, whose synapses are states of small networks.
     """
     updates = tuple(updates)
     if not updates or updates[0] < 1 or list(updates) != sorted(set(updates)):
@@ -95,7 +75,9 @@ def synapse_changes(
     for index, (row, (name, (rule, theta))) in enumerate(
         zip(panels, learners.items(), strict=True)
     ):
-        looks = _steps(rule, theta, family, sizes, batch, updates, layer, key, read)
+        looks = _steps(
+            rule, theta, family, sizes, batch, updates, layer, key, read or rule.synapse_matrices
+        )
         before, after = map(np.asarray, looks)
         for axes, update, old, new in zip(row, updates, before, after, strict=True):
             change = new - old
@@ -127,7 +109,7 @@ def receptive_fields(
 
     **Arguments:**
 
-    - `weights`: a row a unit, such as `synapses(net)[0]`.
+    - `weights`: a row a unit, such as `rule.synapse_matrices(net)[0]`.
     - `shape`: height and width of the images that are the network's inputs.
     - `columns`: images in a row.
     - `labels`: a few words below each unit.

@@ -25,8 +25,8 @@ LASTING_RULE: dict[str, Any] = {
     "symmetric": True,
     "single_state": True,
     "feedback": "error",
-    "normalize_last": False,
-    "learn_rescale": True,
+    "normalization": {"last": False},
+    "synapse_normalization": {"learn": True},
     "learn_keep": False,
     "oja": "relative",
     "init_scale": 0.02,
@@ -123,7 +123,8 @@ class BlurMnist50(BlurMnist):
         """Return a rule that starts as backpropagation."""
         from hebbax.rules import Blur
 
-        return Blur(states=self.states, statistics_window=self.window, **LASTING_RULE)
+        normalization = {**LASTING_RULE["normalization"], "window": self.window}
+        return Blur(states=self.states, **{**LASTING_RULE, "normalization": normalization})
 
     def task_families(self) -> tuple["AbstractFamily", ...]:
         """Return MNIST, clean and made harder. **Raises:** see `hebbax.data.load`."""

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 TOY_RULE: dict[str, Any] = {
     "init_scale": 0.1,
     "learn_synapse_gain": True,
-    "learn_rescale": True,
     "feedback": "error",
-    "normalize_last": False,
+    "normalization": {"last": False},
+    "synapse_normalization": {"learn": True},
 }
-QUICKSTART_RULE: dict[str, Any] = {**TOY_RULE, "normalization": "batch"}
+QUICKSTART_RULE: dict[str, Any] = TOY_RULE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hebbax._options import check_options
+
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
@@ -69,6 +71,7 @@ class Recipe(abc.ABC):
 
     def __post_init__(self) -> None:
         """Refuse options out of range by name."""
+        check_options(self)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
         for field in dataclasses.fields(self):

@@ -5,7 +5,10 @@ from hebbax.rules._backprop import LearningRate as LearningRate
 from hebbax.rules._backprop import Perceptron as Perceptron
 from hebbax.rules._hebbian import Hebbian as Hebbian
 from hebbax.rules._meta_rnn import MetaRnn as MetaRnn
+from hebbax.rules._plasticity import Plasticity as Plasticity
 from hebbax.rules._rule import AbstractRule as AbstractRule
+from hebbax.rules._sections import Entry as Entry
+from hebbax.rules._sections import Section as Section
 from hebbax.rules.blur import Blur as Blur
 from hebbax.rules.unsupervised import UnsupervisedRule as UnsupervisedRule
 from hebbax.rules.vsml import Vsml as Vsml

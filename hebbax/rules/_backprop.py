@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
 from hebbax._optax import updates
+from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.losses import cross_entropy
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
@@ -89,14 +90,19 @@ class Backprop(AbstractRule):
     optimizer: str | Callable[[Any], optax.GradientTransformation] = eqx.field(
         static=True, default="adam"
     )
-    learning_rate: float = eqx.field(static=True, default=1e-2)
+    learning_rate: Annotated[float, NOT_NEGATIVE] = eqx.field(static=True, default=1e-2)
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self) -> None:
-        """Refuse unknown options by name."""
+        """Refuse options that are unknown or out of range, by name."""
+        check_options(self)
         if isinstance(self.optimizer, str):
             check_choice("optimizer", self.optimizer, OPTIMIZERS)
         activations.plain(self.activation)
+
+    def synapse_matrices(self, net: BackpropState) -> list[Float[Array, "receivers senders"]]:
+        """Return the weights of each layer."""
+        return [weight.T for weight in net.network.weights]
 
     def _transformation(self, theta: LearningRate) -> optax.GradientTransformation:
         make = OPTIMIZERS[self.optimizer] if isinstance(self.optimizer, str) else self.optimizer

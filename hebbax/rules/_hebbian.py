@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Annotated
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.rules import activations
 from hebbax.rules._backprop import LearningRate, Perceptron, draw_perceptron
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
@@ -28,12 +30,22 @@ class Hebbian(AbstractRule):
     """
 
     oja: bool = eqx.field(static=True, default=True)
-    learning_rate: float = eqx.field(static=True, default=1e-1)
+    learning_rate: Annotated[float, NOT_NEGATIVE] = eqx.field(static=True, default=1e-1)
     activation: str = eqx.field(static=True, default="tanh")
 
     def __check_init__(self) -> None:
-        """Refuse unknown options by name."""
+        """Refuse options that are unknown or out of range, by name."""
+        check_options(self)
         activations.plain(self.activation)
+
+    @property
+    def learns_without_labels(self) -> bool:
+        """True: then the top layer learns from itself."""
+        return True
+
+    def synapse_matrices(self, net: Perceptron) -> list[Float[Array, "receivers senders"]]:
+        """Return the weights of each layer."""
+        return [weight.T for weight in net.weights]
 
     def init(self, key: PRNGKeyArray) -> LearningRate:
         """Return the learning rate as θ."""

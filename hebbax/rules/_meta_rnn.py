@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import AT_LEAST_1, POSITIVE, check_options
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 
 
@@ -61,25 +63,16 @@ class MetaRnn(AbstractRule):
     **Raises:** `ValueError` for a value out of range.
     """
 
-    inputs: int = eqx.field(static=True, default=784)
-    outputs: int = eqx.field(static=True, default=10)
-    state_size: int = eqx.field(static=True, default=128)
-    ticks: int = eqx.field(static=True, default=2)
-    bound: float | None = eqx.field(static=True, default=100.0)
+    inputs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=784)
+    outputs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
+    state_size: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
+    ticks: Annotated[int, Range(1, 100)] = eqx.field(static=True, default=2)
+    bound: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=100.0)
     forget_offset: float = eqx.field(static=True, default=1.0)
 
     def __check_init__(self) -> None:
         """Refuse options out of range by name."""
-        for name in ("inputs", "outputs", "state_size", "ticks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        # Each tick is compiled anew.
-        if self.ticks > 100:
-            raise ValueError(f"ticks must be at most 100; got {self.ticks}.")
-        if self.bound is not None and not 0 < self.bound < math.inf:
-            raise ValueError(f"bound must be None or a positive number; got {self.bound}.")
-        if not math.isfinite(self.forget_offset):
-            raise ValueError(f"forget_offset must be a finite number; got {self.forget_offset}.")
+        check_options(self)
 
     def init(self, key: PRNGKeyArray) -> MetaRnnWeights:
         """Draw normals of deviation 1/√fan-in, cut off at two deviations; biases are zero."""

@@ -8,6 +8,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax.rules._plasticity import Plasticity
+from hebbax.rules._sections import Section, all_arrays
 
 
 class AbstractRule(eqx.Module):
@@ -16,7 +17,12 @@ class AbstractRule(eqx.Module):
     An instance holds hyper-parameters only, so it is hashable and has no array leaves. The
     meta-parameters θ (what the outer loop learns) and the network state φ (what the inner loop
     changes) are pytrees that go in and come out. No method is jitted: the caller decides.
+
+    Four methods make a rule; the others say what is true of it, and have answers that suit a
+    supervised rule whose predictions do not depend on each other.
     """
+
+    # What makes a rule
 
     @abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree:
@@ -48,6 +54,74 @@ class AbstractRule(eqx.Module):
         self, theta: PyTree, net: PyTree, x: Float[Array, "batch in"]
     ) -> Float[Array, "batch out"]:
         """Return what the network says of `x`: logits, or features where there are no labels."""
+
+    # What a rule says of itself
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """Whether networks learn what labels say, so that their outputs are logits.
+
+        If not, outputs are features, and accuracy means nothing.
+        """
+        return True
+
+    @property
+    def learns_without_labels(self) -> bool:
+        """Whether an update with `y=None` changes the network."""
+        return False
+
+    @property
+    def least_batch(self) -> int:
+        """The fewest rows from which an update can learn anything."""
+        return 1
+
+    def outputs_for(self, wanted: int) -> int:
+        """Return how many outputs networks have where a task asks for `wanted`."""
+        return wanted
+
+    @property
+    def predicts_alone(self) -> bool:
+        """Whether `predict` says the same of a row whatever other rows it is asked about.
+
+        If not, `measure` and `predict_alone` make predictions that do.
+        """
+        return True
+
+    def measure(self, theta: PyTree, net: PyTree, x: Float[Array, "batch in"]) -> PyTree:
+        """Return what `predict_alone` has to know of some rows, such as their statistics."""
+        return None
+
+    def predict_alone(
+        self, theta: PyTree, net: PyTree, x: Float[Array, "batch in"], measured: PyTree
+    ) -> Float[Array, "batch out"]:
+        """Return what the network says of each row by itself, given what `measure` returned."""
+        return self.predict(theta, net, x)
+
+    def synapse_matrices(self, net: PyTree) -> Sequence[Float[Array, "receivers senders"]]:
+        """Return the forward synapses of a network for a picture, a matrix a layer, input first.
+
+        Biases are left out.
+
+        **Raises:** `NotImplementedError` if the rule does not say, or its synapses are no numbers.
+        """
+        raise NotImplementedError(
+            f"the synapses of a {type(self).__name__} are not known: it has no method "
+            f"`synapse_matrices`."
+        )
+
+    def sections(self, theta: PyTree) -> tuple[Section, ...]:
+        """Return the arrays of θ as a page shows them; by default all, by their fields' names."""
+        return (all_arrays(theta),)
+
+    @classmethod
+    def from_hyperparameters(cls, values: dict[str, Any]) -> "AbstractRule":
+        """Return the rule with the hyper-parameters that a rule file holds, by name.
+
+        A family whose options were renamed reads those of older files here.
+
+        **Raises:** `ValueError` or `TypeError` if it has no such options.
+        """
+        return cls(**values)
 
     def plasticity(
         self,

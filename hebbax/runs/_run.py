@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from hebbax._progress import Progress
-from hebbax._rule_file import known, save_rule
+from hebbax._rule_file import save_rule
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.devices import DeviceGrid, gather
 from hebbax.outer import Best, MetaTraining, Validator, Workers
@@ -128,7 +128,7 @@ class Run:
                 f"before it are whole: mend that, and the same call goes on from the last",
                 str(self.folder.path),
             ) from error
-        if known(self.training.rule) and math.isfinite(self.best.loss):
+        if math.isfinite(self.best.loss):
             card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
             file = self.folder.path / "rule.safetensors"
             save_rule(file, self.training.rule, self.best.theta, card)

@@ -9,8 +9,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hebbax._errors import shown
 from hebbax._files import remove_temporary, write_whole
-from hebbax._foreign import parse_json, read_at_most, shown
+from hebbax._foreign import parse_json, read_at_most
 from hebbax.runs.checkpoint import CheckpointError
 
 LARGEST = 2**26

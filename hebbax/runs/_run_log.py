@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hebbax._foreign import parse_json, read_at_most, shown
-from hebbax._plain import is_count
+from hebbax._errors import shown
+from hebbax._foreign import is_count, parse_json, read_at_most
 from hebbax.runs._run_directory import read_config
 
 LARGEST = 2**30

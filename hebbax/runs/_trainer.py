@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax._rule_file import check_writable, known
+from hebbax._rule_file import check_writable
 from hebbax.devices import is_first_process
 from hebbax.networks import Architectures
 from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
@@ -129,7 +129,7 @@ def meta_train(
                 f"callbacks must hold objects with start, log and close (hebbax.Callback); "
                 f"got {callback!r}."
             )
-    if directory is not None and known(training.rule):
+    if directory is not None:
         check_writable(training.rule, card)
     if workers is None:
         training.check_alone()

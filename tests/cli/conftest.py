@@ -9,6 +9,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from hebbax import Blur, save_rule
 from hebbax.cli import main
+from hebbax.rules.blur import SynapseNormalization
 
 _CACHE_SETTINGS = (
     "jax_compilation_cache_dir",
@@ -77,6 +78,7 @@ def refused(hebbax):
 @pytest.fixture
 def rule_file(tmp_path):
     """Return a rule file: backpropagation as a genome of two states."""
-    rule, path = Blur(feedback="error", learn_rescale=True), tmp_path / "some.safetensors"
+    rule = Blur(feedback="error", synapse_normalization=SynapseNormalization(learn=True))
+    path = tmp_path / "some.safetensors"
     save_rule(path, rule, rule.init(jax.random.key(0)), {"title": "a rule for tests"})
     return path

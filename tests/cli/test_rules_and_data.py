@@ -16,7 +16,7 @@ def test_show_prints_labelled_matrices(hebbax, rule_file):
     for text in (
         "Blur, 29 meta-parameters",
         "feedback: error",
-        "learn_rescale: true",
+        "synapse_normalization: form activations, learn yes",
         "  neurons, forward\n",
         "from state",
         "to state 1      +1.0000  +0.0000",
@@ -32,7 +32,10 @@ def test_show_json(hebbax, rule_file):
     shown = hebbax("show", rule_file, "--json").json
     assert shown["family"] == "Blur"
     assert shown["states"] == 2
-    assert shown["hyperparameters"] == {"feedback": "error", "learn_rescale": True}
+    assert shown["hyperparameters"] == {
+        "feedback": "error",
+        "synapse_normalization": {"form": "activations", "learn": True},
+    }
     assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
     assert shown["card"] == {"title": "a rule for tests"}
 
@@ -80,7 +83,7 @@ def test_show_does_not_count_what_a_rule_does_not_fit(hebbax, refused, tmp_path)
 
 
 def test_show_a_genome_for_each_layer(hebbax, tmp_path):
-    rule = Blur(layer_genomes=2, normalization="batch")
+    rule = Blur(layer_genomes=2)
     save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
     out = hebbax("show", tmp_path).out
     assert "synapse layer 1 of 2" in out

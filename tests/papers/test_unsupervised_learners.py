@@ -64,8 +64,8 @@ def test_features_of_the_rule(digits):
     found = _learners.by_rule(RULE, theta, digits, SIZES, (3, 0), 16, seed=5)
     assert sorted(found) == [0, 3]
     net = RULE.init_network(theta, jax.random.split(jax.random.key(5))[0], SIZES)
-    moments = RULE.measure(net, jnp.asarray(digits.unlabelled))
-    fresh = RULE.predict_alone(net, jnp.asarray(digits.test_x), moments)
+    moments = RULE.measure(theta, net, jnp.asarray(digits.unlabelled))
+    fresh = RULE.predict_alone(theta, net, jnp.asarray(digits.test_x), moments)
     np.testing.assert_allclose(found[0](digits.test_x), fresh, rtol=1e-4, atol=1e-5)
     later = found[3](digits.test_x)
     assert np.abs(later - fresh).max() > 0.01

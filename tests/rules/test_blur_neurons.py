@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hebbax.rules.blur._neurons import NORM_EPSILON, column_norm, measure
+from hebbax.rules.blur._normalization import NORM_EPSILON, column_norm, measure
 
 
 @pytest.fixture

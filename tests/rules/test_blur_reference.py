@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from hebbax import Blur, unroll
-from hebbax.rules.blur import Genome, Network, Synapses
+from hebbax.rules.blur import (
+    Genome,
+    Network,
+    Oja,
+    Saturation,
+    SynapseNormalization,
+    Synapses,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("HEBBAX_REFERENCE", ROOT / "../shared/reference"))
@@ -45,13 +52,19 @@ def make_rule(case):
         backward_update=config["backward_update"],
         symmetric=config["symmetric_in_out"],
         single_state=config["symmetric_states"],
-        oja=forms[oja["use_synapse_weights"]] if oja else None,
-        oja_extra=oja.get("extra_multiplier", 1.0),
-        learn_oja=oja.get("use_multiplier", True),
-        saturation={"exp_update": "exponential"}.get(config["saturation_type"]),
-        saturation_epsilon=config["saturation_eps"] or 1e-3,
-        synapse_normalization="activations" if config["normalize_in_activations"] else None,
-        learn_rescale=bool(config["rescale"]),
+        oja=Oja(
+            forms[oja["use_synapse_weights"]],
+            extra=oja.get("extra_multiplier", 1.0),
+            learn=oja.get("use_multiplier", True),
+        )
+        if oja
+        else None,
+        saturation=Saturation("exponential", config["saturation_eps"] or 1e-3)
+        if config["saturation_type"] == "exp_update"
+        else None,
+        synapse_normalization=SynapseNormalization(learn=bool(config["rescale"]))
+        if config["normalize_in_activations"]
+        else None,
         forward_presynaptic=config["use_forward_activations_for_synapse_update"],
         normalization=None,
         reduction="sum",
@@ -72,7 +85,7 @@ def make_genome(rule, case, dtype):
 
 def blocks(rule, array, lower):
     """Cut the forward block, the bias row and the backward block out of a square array."""
-    array = np.moveaxis(array, -1, 0)[: rule._synapse_states]
+    array = np.moveaxis(array, -1, 0)[: rule.synapse_states]
     forward, backward = array[:, :lower, lower + 1 :], array[:, lower + 1 :, :lower]
     return forward.swapaxes(1, 2), array[:, lower, lower + 1 :], backward.swapaxes(1, 2)
 
@@ -83,7 +96,7 @@ def make_network(rule, case, prefix, dtype):
         weight, bias, backward = (
             jnp.asarray(b, dtype) for b in blocks(rule, case[f"{prefix}synapse{index}"], lower)
         )
-        own = index > 0 and not rule._tied
+        own = index > 0 and not rule.tied
         layers.append(Synapses(weight, bias, backward if own else None))
     return Network(tuple(layers))
 
@@ -115,13 +128,13 @@ def labels(case, name, dtype):
 
 def dead_rows_matter(rule):
     """Tell whether the program's Oja sum reads synapse entries that a block layout lacks."""
-    return rule.oja == "weights" and not rule.symmetric
+    return rule.oja is not None and rule.oja.form == "weights" and not rule.symmetric
 
 
 def dead_row_oja(rule, case, prefix):
     """What the program's Oja term adds for entries that nothing else reads, by a plain loop."""
-    rate = abs(float(case["genome_eta_tilde"])) * rule.oja_extra
-    if rule.learn_oja:
+    rate = abs(float(case["genome_eta_tilde"])) * rule.oja.extra
+    if rule.oja.learn:
         rate *= abs(float(case["genome_ojas_multiplier"]))
 
     def correction(index, lower):

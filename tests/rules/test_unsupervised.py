@@ -114,9 +114,9 @@ def test_features_are_normalised_over_their_batch():
 
 def test_features_by_the_moments_of_another_batch():
     rule, theta, net, x = make()
-    moments = rule.measure(net, x)
-    close(rule.predict_alone(net, x, moments), predict(rule, theta, net, x))
-    close(rule.predict_alone(net, x[2:3], moments), predict(rule, theta, net, x)[2:3])
+    moments = rule.measure(theta, net, x)
+    close(rule.predict_alone(theta, net, x, moments), predict(rule, theta, net, x))
+    close(rule.predict_alone(theta, net, x[2:3], moments), predict(rule, theta, net, x)[2:3])
 
 
 # An update

@@ -17,11 +17,6 @@ from hebbax.analysis.equations._written import (
 from hebbax.rules import Blur
 from hebbax.rules.blur import Genome
 
-_OVER = {
-    "batch": "over the batch",
-    "units": "over the layer's units",
-    "batch_and_units": "over the batch and the layer's units",
-}
 _FUNCTIONS = {"none": "", "tanh": r"\tanh", "sin": r"\sin"}
 _AND_DERIVATIVE = "_and_derivative"
 
@@ -68,35 +63,33 @@ def _activation(name: str, c: int, argument: str) -> str:
     return rf"{symbol}{prime}\left({argument}\right)"
 
 
-def _normalized(
-    kind: str | None, mean: Array | None, deviation: Array | None, c: int, where: str
-) -> Iterator[str]:
+def _normalized(mean: Array | None, deviation: Array | None, c: int, where: str) -> Iterator[str]:
     """Say how state c of u becomes û; nothing if it stays as it is."""
-    if kind is None or mean is None or deviation is None:
+    if mean is None or deviation is None:
         return
     u = f"u^{{{c}}}"
     unit = rf"\frac{{{u} - \operatorname{{mean}} {u}}}{{\operatorname{{std}} {u}}}"
     shift = number(mean[c]) + r" + " if abs(mean[c]) >= SMALLEST else ""
-    yield rf"\hat {u} &= {shift}{times(deviation[c], unit)} && \text{{{_OVER[kind]}{where}}}"
+    yield rf"\hat {u} &= {shift}{times(deviation[c], unit)} && \text{{over the batch{where}}}"
 
 
 def _rescaled(rule: Blur, g: Genome, norm: str) -> str:
-    if rule.synapse_normalization != "activations":
+    if rule.synapse_normalization is None or rule.normalizes_stored:
         return ""
     return rf"\frac{{{number(1.0 if g.rescale is None else float(g.rescale))}}}{{{norm}}}"
 
 
 def _forward(rule: Blur, g: Genome) -> Iterator[str]:
-    kind = None if rule.normalized_passes == "backward" else rule.normalization
     for c in range(rule.states):
         sent = linear(g.eta * g.nu[c], _states(rule, "a_i"))
         weight = _weight(rule, c)
         scale = _rescaled(rule, g, rf"\sqrt{{\sum_i ({weight})^2}}")
         yield rf"u_j^{{{c}}} &= {scale}\sum_i {weight} {within(sent)}"
-    where = "" if rule.normalize_last else r"; in the last layer $\hat u = u$"
+    everywhere = rule.normalization is None or rule.normalization.last
+    where = "" if everywhere else r"; in the last layer $\hat u = u$"
     for c in range(rule.states):
-        yield from _normalized(kind, g.forward_mean, g.forward_deviation, c, where)
-    u = r"\hat u_j" if kind else "u_j"
+        yield from _normalized(g.forward_mean, g.forward_deviation, c, where)
+    u = r"\hat u_j" if rule.normalizes_forward else "u_j"
     for c in range(rule.states):
         last = ""
         if rule.last_activation != rule.forward_activation:
@@ -118,7 +111,7 @@ def _feedback(rule: Blur) -> str:
 def _backward(rule: Blur, g: Genome) -> Iterator[str]:
     additive = rule.backward_update == "additive"
     mu = g.eta * g.mu if additive else g.mu
-    own = "" if rule.symmetric and rule.oja is None else r"\overleftarrow{w}_{ij}"
+    own = "" if rule.tied else r"\overleftarrow{w}_{ij}"
     for c in range(rule.states):
         weight = _weight(rule, c, own or "w_{ji}")
         scale = _rescaled(rule, g, rf"\sqrt{{\sum_j ({weight})^2}}")
@@ -134,10 +127,9 @@ def _backward(rule: Blur, g: Genome) -> Iterator[str]:
         else:
             drive = rf"{keep}\,{a}"
         yield rf"u_i^{{{c}}} &= {drive}"
-    kind = None if rule.normalized_passes == "forward" else rule.normalization
     for c in range(rule.states):
-        yield from _normalized(kind, g.backward_mean, g.backward_deviation, c, "")
-    u = r"\hat u_i" if kind else "u_i"
+        yield from _normalized(g.backward_mean, g.backward_deviation, c, "")
+    u = r"\hat u_i" if rule.normalizes_backward else "u_i"
     for c in range(rule.states):
         argument = f"{u}^{{{c}}}"
         yield rf"a_i^{{{c}}} &\leftarrow {_activation(rule.backward_activation, c, argument)}"
@@ -159,7 +151,7 @@ def _synapses(rule: Blur, g: Genome) -> Iterator[str]:
             post = within(linear(g.eta_tilde * g.mu_tilde[c], _states(rule, "a_i")))
             yield rf"\psi_{{ij}}^{{{c}}} &= {mean} {pre} {post} {end}"
     keep = 1.0 if g.f_tilde is None else float(g.f_tilde)
-    separate = not symmetric or rule.oja is not None
+    separate = not rule.tied
     for c in range(count):
         yield _next(rule, g, keep, _weight(rule, c), rf"\varphi_{{ji}}^{{{c}}}", "i", "j")
         if separate:
@@ -174,22 +166,24 @@ def _next(rule: Blur, g: Genome, keep: float, w: str, change: str, sender: str, 
     multiplier = 1.0 if g.oja_multiplier is None else float(g.oja_multiplier)
     squares = rf"\sum_{{{sender}}} ({w})^2"
     along = rf"\sum_{{{sender}}} {w} {change}"
-    extra = rule.oja_extra
-    if rule.oja == "relative":
-        text += " - " + times(extra, rf"{w} \frac{{{along}}}{{{squares}}}")
-    elif rule.oja == "full":
-        text += f" - {times(extra * (keep - 1), f'{w} {squares}')} - {times(extra, f'{w} {along}')}"
-    elif rule.oja == "first":
-        text += f" - {times(extra * (keep - 1) * multiplier, f'{w} {squares}')}"
-    elif rule.oja is not None:
-        rate = extra * abs(float(g.eta_tilde)) * abs(multiplier)
-        mixed = rf"\bigl(\sum_d \tilde\mu^{{cd}} a_{at}^d\bigr)^2"
-        mean = rf"\langle {mixed} \rangle" if rule.reduction == "mean" else rf"\sum {mixed}"
-        text += f" - {times(rate, f'{w} ' + (squares if rule.oja == 'weights' else mean))}"
+    if rule.oja is not None:
+        form, extra = rule.oja.form, rule.oja.extra
+        if form == "relative":
+            text += " - " + times(extra, rf"{w} \frac{{{along}}}{{{squares}}}")
+        elif form == "full":
+            text += f" - {times(extra * (keep - 1), f'{w} {squares}')}"
+            text += f" - {times(extra, f'{w} {along}')}"
+        elif form == "first":
+            text += f" - {times(extra * (keep - 1) * multiplier, f'{w} {squares}')}"
+        else:
+            rate = extra * abs(float(g.eta_tilde)) * abs(multiplier)
+            mixed = rf"\bigl(\sum_d \tilde\mu^{{cd}} a_{at}^d\bigr)^2"
+            mean = rf"\langle {mixed} \rangle" if rule.reduction == "mean" else rf"\sum {mixed}"
+            text += f" - {times(rate, f'{w} ' + (squares if form == 'weights' else mean))}"
     if rule.saturation is not None:
         assert g.saturation is not None
-        rate = number(rule.saturation_epsilon + abs(float(g.saturation)))
-        if rule.saturation == "tanh":
+        rate = number(rule.saturation.epsilon + abs(float(g.saturation)))
+        if rule.saturation.form == "tanh":
             text = rf"{rate} \tanh\left(\frac{{{text}}}{{{rate}}}\right)"
         else:
             step = text if keep != 1.0 else text.removeprefix(f"{w} + ")

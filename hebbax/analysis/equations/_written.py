@@ -22,9 +22,9 @@ def equations(rule: AbstractRule, theta: PyTree) -> str:
 
     **Raises:** `NotImplementedError` for rules of families that nothing here writes out.
     """
+    written = [cls.__name__ for cls in equations.registry if cls not in (object, AbstractRule)]
     raise NotImplementedError(
-        f"equations are written out for Blur, Vsml, UnsupervisedRule and Hebbian; "
-        f"got {type(rule).__name__}."
+        f"equations are written out for {', '.join(sorted(written))}; got {type(rule).__name__}."
     )
 
 

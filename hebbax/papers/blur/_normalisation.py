@@ -11,12 +11,13 @@ from hebbax.papers._figures import headline, label, legend_below, mark, sheet, w
 from hebbax.papers._statistics import last_rows, standard_error
 from hebbax.papers.blur._genomes import PAPER, TriedGenomes, blur
 from hebbax.recipes import MNIST_CROP
+from hebbax.rules.blur import Normalization
 
 BOTH, NEITHER = "both passes", "neither"
 VARIANTS: dict[str, dict[str, Any]] = {
     BOTH: {},
-    "forward only": {"normalized_passes": "forward"},
-    "backward only": {"normalized_passes": "backward"},
+    "forward only": {"normalization": Normalization(passes="forward")},
+    "backward only": {"normalization": Normalization(passes="backward")},
     NEITHER: {"normalization": None},
 }
 COLOURS = dict(zip(VARIANTS, ("#0072B2", "#56B4E9", "#E69F00", "#D55E00"), strict=True))

@@ -9,15 +9,15 @@ from jaxtyping import Array, Float, PyTree
 
 import hebbax as hx
 from hebbax.papers._training import learn
+from hebbax.rules.blur import Normalization, SynapseNormalization
 
 TRAINED = hx.Blur(
     states=2,
-    normalization="batch",
-    normalize_last=False,
+    normalization=Normalization(last=False),
     feedback="error",
     init_scale=0.1,
     learn_synapse_gain=True,
-    learn_rescale=True,
+    synapse_normalization=SynapseNormalization(learn=True),
 )
 
 BACKPROP = hx.Blur(

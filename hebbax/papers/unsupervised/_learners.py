@@ -36,7 +36,7 @@ def by_rule(
     for updates in sorted(set(at)):
         span = jnp.asarray(done), jnp.asarray(updates)
         net, done = _advance(rule, theta, net, x, batch, k_rows, span), updates
-        found[updates] = Alone(rule, net, _measure(rule, net, reference))
+        found[updates] = Alone(rule, theta, net, _measure(rule, theta, net, reference))
     return found
 
 
@@ -56,21 +56,21 @@ def _advance(
 class Alone:
     """Features of a network, normalised by the moments of a reference."""
 
-    def __init__(self, rule: UnsupervisedRule, net: PyTree, moments: Any):
-        self.rule, self.net, self.moments = rule, net, moments
+    def __init__(self, rule: UnsupervisedRule, theta: PyTree, net: PyTree, moments: Any):
+        self.rule, self.theta, self.net, self.moments = rule, theta, net, moments
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(_alone(self.rule, self.net, jnp.asarray(x), self.moments))
+        return np.asarray(_alone(self.rule, self.theta, self.net, jnp.asarray(x), self.moments))
 
 
 @eqx.filter_jit
-def _measure(rule: UnsupervisedRule, net: PyTree, x: Array) -> Any:
-    return rule.measure(net, x)
+def _measure(rule: UnsupervisedRule, theta: PyTree, net: PyTree, x: Array) -> Any:
+    return rule.measure(theta, net, x)
 
 
 @eqx.filter_jit
-def _alone(rule: UnsupervisedRule, net: PyTree, x: Array, moments: Any) -> Array:
-    return rule.predict_alone(net, x, moments)
+def _alone(rule: UnsupervisedRule, theta: PyTree, net: PyTree, x: Array, moments: Any) -> Array:
+    return rule.predict_alone(theta, net, x, moments)
 
 
 def by_pca(given: FewShot, features: int, whiten: bool, seed: int) -> Features:

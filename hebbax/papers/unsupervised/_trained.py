@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._optax import updates
 from hebbax.papers.unsupervised._few_shot import Features, FewShot
-from hebbax.rules.unsupervised import Moments, Network, draw_network, run_forward
+from hebbax.rules.unsupervised import LayerMoments, Network, draw_network, run_forward
 from hebbax.rules.unsupervised import measure as measure_moments
 
 
@@ -32,7 +32,7 @@ def affine(head: tuple[Array, Array], x: Array) -> Array:
     return x @ head[0] + head[1][None]
 
 
-def top(net: Network, x: Array, moments: tuple[Moments, ...] | None = None) -> Array:
+def top(net: Network, x: Array, moments: tuple[LayerMoments, ...] | None = None) -> Array:
     if not net.layers:
         return x
     return run_forward(net, x, jax.nn.relu, moments)[-1].x

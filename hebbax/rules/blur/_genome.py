@@ -5,7 +5,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._trees import to_arrays
+from hebbax.rules._sections import Entry, Section
+
 _TRANSFORMS = ("nu", "mu", "nu_tilde", "mu_tilde")
+# What the fields are called in the paper, what they do, and what their rows and columns count.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "nu": ("ν", "neurons, forward", "to state", "from state"),  # noqa: RUF001
+    "mu": ("μ", "neurons, backward", "to state", "from state"),
+    "nu_tilde": ("ν̃", "presynaptic", "from neuron state", "to synapse state"),  # noqa: RUF001
+    "mu_tilde": ("μ̃", "postsynaptic", "to synapse state", "from neuron state"),
+    "f": ("f", "neurons keep"),
+    "eta": ("η", "neurons are updated"),
+    "f_tilde": ("f̃", "synapses keep"),
+    "eta_tilde": ("η̃", "synapses are updated"),
+}
 
 
 class Genome(eqx.Module):
@@ -75,3 +89,13 @@ def transforms(
         name: centres[name] + scale * jax.random.normal(k_name, (k, k))
         for name, k_name in zip(_TRANSFORMS, keys, strict=True)
     }
+
+
+def section(genome: Genome, title: str) -> Section:
+    """Return the arrays of one genome, for a page that shows it."""
+    return Section(
+        title,
+        tuple(
+            Entry(array, *_WORDS.get(name, (name,))) for name, array in to_arrays(genome).items()
+        ),
+    )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax.rules.blur._neurons import Statistics, column_norm
+from hebbax.rules.blur._normalization import Statistics, column_norm
 
 
 class Synapses(eqx.Module):
@@ -37,8 +37,8 @@ class Network(eqx.Module):
 
     - `layers`: the synapses between each layer and the next.
     - `statistics`: what activation normalisation uses in predictions, one for each
-      normalised layer; None where it uses the statistics of the batch it predicts.
-    - `updates`: how many updates these statistics have seen; None with them.
+      normalised layer; None without it.
+    - `updates`: how many updates these statistics have seen; None without them.
     """
 
     layers: tuple[Synapses, ...]
@@ -60,14 +60,12 @@ def draw(
     bias: bool,
     tied: bool,
     copied: bool,
-    uniform: bool,
     fan_in: bool,
 ) -> Network:
-    """Draw synapses of unit scale.
+    """Draw synapses, standard normal.
 
     `tied`: no backward synapses of their own. `copied`: backward synapses that start as the
-    transposed forward ones. `uniform`: on [−1, 1], as in the authors' program, else standard
-    normal. `fan_in`: divided by the square root of the number of senders.
+    transposed forward ones. `fan_in`: divided by the square root of the number of senders.
     """
     layers = []
     for index, (lower, upper) in enumerate(itertools.pairwise(sizes)):
@@ -75,8 +73,6 @@ def draw(
 
         def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: int) -> Float[Array, "..."]:
             scale = 1 / math.sqrt(senders) if fan_in else 1.0
-            if uniform:
-                return jax.random.uniform(k, shape, minval=-scale, maxval=scale)
             return scale * jax.random.normal(k, shape)
 
         weight = sample(k_weight, (states, upper, lower), lower)

@@ -6,18 +6,12 @@ of rules either. (Kept the other way round, a population of 8 spent a quarter of
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 States = Float[Array, "k units batch"]
-
-_AXES = {"batch": 2, "units": 1, "batch_and_units": (1, 2)}
-_EPSILON = 1e-5
-# Added under the root, as in the authors' program.
-NORM_EPSILON = 1e-9
 
 
 @jax.custom_vjp
@@ -69,52 +63,6 @@ def send_input(
 ) -> Float[Array, "k receivers batch"]:
     """`send` for the input layer, whose states are `[x, 0, …]`: one product serves all states."""
     return gain[:, None, None] * jnp.einsum("kij,bj->kib", weight, x)
-
-
-def column_norm(
-    weight: Float[Array, "s receivers senders"], bias: Float[Array, "s receivers"] | None
-) -> Float[Array, "s receivers 1"]:
-    """Return the Euclidean norm of each receiver's synapses, its bias among them."""
-    # Squares overflow long before the synapses do, and stored ones may grow for ever. Scaling by a
-    # power of two rounds nothing.
-    fixed = jax.lax.stop_gradient(weight)
-    scale = _power_of_two(jnp.max(jnp.abs(fixed), axis=2, keepdims=True))
-    square = jnp.sum((weight / scale) ** 2, axis=2, keepdims=True)
-    if bias is not None:
-        square = square + (bias[:, :, None] / scale) ** 2
-    return scale * jnp.sqrt(square + NORM_EPSILON / scale**2)
-
-
-def _power_of_two(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return the power of two that is just below x where x is large, and 1 elsewhere."""
-    large = jnp.isfinite(x) & (x > 2.0**20)
-    exponent = jnp.frexp(jnp.where(large, x, 1.0))[1] - 1
-    return jnp.where(large, jnp.ldexp(jnp.ones_like(x), exponent), 1.0)
-
-
-class Statistics(NamedTuple):
-    """Mean and variance of pre-activations, `[k, units, 1]`, or `[k, 1, 1]` over all units."""
-
-    mean: Float[Array, "k _ _"]
-    variance: Float[Array, "k _ _"]
-
-
-def measure(u: States, kind: str) -> Statistics:
-    """Return mean and variance over the batch, over the units, or over both."""
-    axis = _AXES[kind]
-    mean = jnp.mean(u, axis=axis, keepdims=True)
-    return Statistics(mean, jnp.mean((u - mean) ** 2, axis=axis, keepdims=True))
-
-
-def normalize(
-    u: States,
-    statistics: Statistics,
-    mean: Float[Array, " k"],
-    deviation: Float[Array, " k"],
-) -> States:
-    """Bring pre-activations to a learnt mean and deviation per state (BLUR sec. 3.4)."""
-    scale = deviation[:, None, None] / jnp.sqrt(statistics.variance + _EPSILON)
-    return scale * u + (mean[:, None, None] - scale * statistics.mean)
 
 
 def backward_drive(kind: str, f: Float[Array, ""], old: States, u: States) -> States:

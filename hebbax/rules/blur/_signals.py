@@ -1,5 +1,6 @@
 """The change of all synapses as a function of the states that neurons and synapses have."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -30,7 +31,7 @@ def plasticity(
         layers = [n.reshape(len(n), -1, batch).swapaxes(0, 1) for n in neurons[1:]]
         before = [layer[k:] for layer in layers]
         after = [layer[:k] for layer in layers]
-        return _joined(change(_apart(synapses, net), neurons[0].T, before, after))
+        return _joined(change(_split(synapses, net), neurons[0].T, before, after))
 
     units = (s.swapaxes(0, 1).reshape(s.shape[1], -1) for s in seen)
     return Plasticity((x.T, *units), _joined(net), changed)
@@ -49,14 +50,14 @@ def _joined(net: Network) -> Joined:
     return tuple(layers)
 
 
-def _apart(layers: Joined, like: Network) -> Network:
+def _split(layers: Joined, like: Network) -> Network:
     """Undo `_joined`; biases and all else are those of `like`."""
-    apart = []
+    split = []
     for states, old in zip(layers, like.layers, strict=True):
         s = len(old.weight)
         weight = jnp.transpose(states[:, :, :s], (2, 1, 0))
         backward = old.backward
         if backward is not None:
             backward = jnp.transpose(states[:, :, s:], (2, 0, 1))
-        apart.append(Synapses(weight, old.bias, backward))
-    return Network(tuple(apart), like.statistics, like.updates)
+        split.append(Synapses(weight, old.bias, backward))
+    return dataclasses.replace(like, layers=tuple(split))

@@ -1,7 +1,7 @@
 """The learned unsupervised update rule (Metz et al., ICLR 2019)."""
 
 from hebbax.rules.unsupervised._network import Layer as Layer
-from hebbax.rules.unsupervised._network import Moments as Moments
+from hebbax.rules.unsupervised._network import LayerMoments as LayerMoments
 from hebbax.rules.unsupervised._network import Network as Network
 from hebbax.rules.unsupervised._network import draw_network as draw_network
 from hebbax.rules.unsupervised._network import measure as measure

@@ -74,7 +74,7 @@ def draw_network(key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
     return Network(tuple(layers))
 
 
-class Moments(NamedTuple):
+class LayerMoments(NamedTuple):
     """Mean and variance `[units]` of what a layer receives, before its normalisation."""
 
     mean: Float[Array, " units"]
@@ -85,7 +85,7 @@ def run_forward(
     net: Network,
     x: Float[Array, "batch in"],
     activation: Callable[[Array], Array],
-    moments: tuple[Moments, ...] | None = None,
+    moments: tuple[LayerMoments, ...] | None = None,
 ) -> list[Activity]:
     """Return the activity of all layers, the input first ("Base Model" of the appendix).
 
@@ -98,7 +98,7 @@ def run_forward(
 
 def measure(
     net: Network, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
-) -> tuple[Moments, ...]:
+) -> tuple[LayerMoments, ...]:
     """Return the moments that `run_forward` normalises this batch by, of all layers but x."""
     return _run(net, x, activation, None)[1]
 
@@ -107,15 +107,15 @@ def _run(
     net: Network,
     x: Float[Array, "batch in"],
     activation: Callable[[Array], Array],
-    moments: tuple[Moments, ...] | None,
-) -> tuple[list[Activity], tuple[Moments, ...]]:
+    moments: tuple[LayerMoments, ...] | None,
+) -> tuple[list[Activity], tuple[LayerMoments, ...]]:
     activity, used = [Activity(x, x)], []
     for index, layer in enumerate(net.layers):
         a = activity[-1].x @ layer.weight
         if moments is None:
             mean = jnp.mean(a, axis=0)
             a = a - mean[None]
-            used.append(Moments(mean, jnp.mean(a**2, axis=0)))
+            used.append(LayerMoments(mean, jnp.mean(a**2, axis=0)))
         else:
             used.append(moments[index])
             a = a - used[-1].mean[None]

@@ -1,8 +1,9 @@
 """`UnsupervisedRule`: the learned unsupervised update (Metz et al., ICLR 2019)."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._errors import check_choice
+from hebbax._options import AT_LEAST_1, Range, as_tuple, check_options
 from hebbax.rules import activations
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
@@ -20,13 +22,13 @@ from hebbax.rules.unsupervised import _signals as signals
 from hebbax.rules.unsupervised._network import (
     Activity,
     Layer,
-    Moments,
+    LayerMoments,
     Network,
     draw_network,
     measure,
     run_forward,
 )
-from hebbax.rules.unsupervised._parameters import PLANES, Parameters, draw_parameters
+from hebbax.rules.unsupervised._parameters import Parameters, draw_parameters
 
 
 def step_function(x: Array) -> Array:
@@ -95,39 +97,61 @@ class UnsupervisedRule(AbstractRule):
     **Raises:** `ValueError` for a value out of range.
     """
 
-    step_size: float = eqx.field(static=True, default=3e-4)
+    step_size: Annotated[float, Range(0, 1, open_low=True)] = eqx.field(static=True, default=3e-4)
     activation: str | Callable[[Array], Array] = eqx.field(static=True, default="relu")
-    top_units: int | None = eqx.field(static=True, default=32)
-    hidden_channels: int = eqx.field(static=True, default=64)
-    top_channels: int = eqx.field(static=True, default=64)
-    signal_channels: int = eqx.field(static=True, default=32)
-    rank: int = eqx.field(static=True, default=4)
-    planes: int = eqx.field(static=True, default=12)
+    top_units: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=32)
+    hidden_channels: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=64)
+    top_channels: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=64)
+    signal_channels: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=32)
+    rank: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=4)
+    planes: Literal[10, 12] = eqx.field(static=True, default=12)
     merge_init: float | tuple[float, ...] = eqx.field(
         # A rule file holds lists.
         static=True,
         default=0.1,
-        converter=lambda m: tuple(m) if isinstance(m, list) else m,
+        converter=as_tuple,
     )
 
     def __check_init__(self) -> None:
         """Refuse options that are unknown or out of range."""
-        if not 0 < self.step_size <= 1:
-            raise ValueError(f"step_size must be in (0, 1]; got {self.step_size}.")
-        if not callable(self.activation):
+        check_options(self)
+        if isinstance(self.activation, str):
             check_choice("activation", self.activation, ACTIVATIONS)
-        if self.top_units is not None and self.top_units < 1:
-            raise ValueError(f"top_units must be None or positive; got {self.top_units}.")
-        for name in ("hidden_channels", "top_channels", "signal_channels", "rank"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
-        if self.planes not in PLANES:
-            raise ValueError(f"planes must be 10 or 12; got {self.planes}.")
         if isinstance(self.merge_init, tuple) and len(self.merge_init) != self.planes:
             raise ValueError(
                 f"merge_init must be one number or one for each of {self.planes} planes; "
                 f"got {len(self.merge_init)}."
             )
+
+    # What the rule says of itself
+
+    @property
+    def learns_from_labels(self) -> bool:
+        """False: outputs are features."""
+        return False
+
+    @property
+    def learns_without_labels(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def least_batch(self) -> int:
+        """Two, since every unit is normalised over the batch."""
+        return 2
+
+    @property
+    def predicts_alone(self) -> bool:
+        """False: the batch's statistics normalise features."""
+        return False
+
+    def outputs_for(self, wanted: int) -> int:
+        """Return `top_units`, or `wanted` where θ makes any number of features."""
+        return wanted if self.top_units is None else self.top_units
+
+    def synapse_matrices(self, net: Network) -> list[Float[Array, "receivers senders"]]:
+        """Return the forward weights of each layer."""
+        return [layer.weight.T for layer in net.layers]
 
     # θ and φ
 
@@ -195,7 +219,7 @@ class UnsupervisedRule(AbstractRule):
             )
             for layer, change in zip(net.layers, changes, strict=True)
         )
-        return Network(layers)
+        return dataclasses.replace(net, layers=layers)
 
     def plasticity(
         self,
@@ -220,7 +244,7 @@ class UnsupervisedRule(AbstractRule):
             )
             changed = self._changed(
                 theta,
-                Network(layers),
+                dataclasses.replace(net, layers=layers),
                 [a._replace(x=u[:, :, 0]) for a, u in zip(activity, units, strict=True)],
                 [s._replace(h=u[:, :, 1:]) for s, u in zip(found, units, strict=True)],
             )
@@ -246,17 +270,23 @@ class UnsupervisedRule(AbstractRule):
         self._check_batch(net, x)
         return self.forward(net, x)[-1].x
 
-    def measure(self, net: Network, x: Float[Array, "batch in"]) -> tuple[Moments, ...]:
+    def measure(
+        self, theta: Parameters, net: Network, x: Float[Array, "batch in"]
+    ) -> tuple[LayerMoments, ...]:
         """Return the moments of every layer but the input over a batch, for `predict_alone`."""
         self._check_batch(net, x)
         return measure(net, x, self.activation_function)
 
     def predict_alone(
-        self, net: Network, x: Float[Array, "batch in"], moments: tuple[Moments, ...]
+        self,
+        theta: Parameters,
+        net: Network,
+        x: Float[Array, "batch in"],
+        measured: tuple[LayerMoments, ...],
     ) -> Float[Array, "batch features"]:
-        """Return features normalised by `moments` of another batch: each row stands alone."""
+        """Return features normalised by moments of another batch: each row stands alone."""
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
-        return run_forward(net, x, self.activation_function, moments)[-1].x
+        return run_forward(net, x, self.activation_function, measured)[-1].x
 
     def forward(self, net: Network, x: Float[Array, "batch in"]) -> list[Activity]:
         """Return the activity of every layer, `[batch, units]`, the input first."""

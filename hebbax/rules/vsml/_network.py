@@ -5,6 +5,7 @@ sub-RNNs then come from one matrix product with a short left factor, and everyth
 the inputs, which are many and contiguous.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -114,8 +115,7 @@ def averaged(net: Network, units: int) -> Network:
         part = jnp.broadcast_to(jnp.mean(part, axis=1, keepdims=True), part.shape)
         return jnp.concatenate([part, state[units:]])
 
-    layers = jax.tree.map(mean, net.layers)
-    return Network(layers, net.downward, net.feedback, net.time)
+    return dataclasses.replace(net, layers=jax.tree.map(mean, net.layers))
 
 
 def one_copy(net: Network) -> Network:
@@ -123,4 +123,4 @@ def one_copy(net: Network) -> Network:
     layers, downward, feedback = jax.tree.map(
         lambda a: jnp.mean(a, axis=1, keepdims=True), (net.layers, net.downward, net.feedback)
     )
-    return Network(layers, downward, feedback, net.time)
+    return dataclasses.replace(net, layers=layers, downward=downward, feedback=feedback)

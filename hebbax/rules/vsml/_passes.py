@@ -9,7 +9,6 @@ from hebbax.rules.vsml import cells
 from hebbax.rules.vsml._meta_parameters import SharedCell
 from hebbax.rules.vsml._network import Feedback, Layer, Network, Up
 
-COORDINATES = ("input", "output", "layer", "time")
 """What a sub-RNN may be told of its place, in the order of the rows of `SharedCell.P`."""
 
 

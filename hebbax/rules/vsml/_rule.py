@@ -1,20 +1,30 @@
 """`Vsml`: variable shared meta-learning (Kirsch and Schmidhuber, 2020)."""
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Range,
+    as_tuple,
+    check_options,
+)
 from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 from hebbax.rules.vsml import _messages as messages
 from hebbax.rules.vsml import _passes as passes
 from hebbax.rules.vsml._meta_parameters import SharedCell, draw_cell, draw_head, halved
 from hebbax.rules.vsml._network import Feedback, Network, averaged, draw, one_copy
-from hebbax.rules.vsml._options import check_options
+from hebbax.rules.vsml._options import check_together
 from hebbax.rules.vsml._passes import Upward, Wiring
 
 ROWS_AT_ONCE = 2**20
@@ -85,31 +95,43 @@ class Vsml(AbstractRule):
     what it must carry.
     """
 
-    state_size: int = eqx.field(static=True, default=16)
-    message_size: int = eqx.field(static=True, default=10)
-    cell: str = eqx.field(static=True, default="lstm")
-    ticks: int = eqx.field(static=True, default=1)
-    feedback: str = eqx.field(static=True, default="same_datum")
-    error_as: str = eqx.field(static=True, default="input")
+    state_size: Annotated[int, Range(2)] = eqx.field(static=True, default=16)
+    message_size: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
+    cell: Literal["lstm", "vanilla", "multiplicative"] = eqx.field(static=True, default="lstm")
+    ticks: Annotated[int, Range(1, 100)] = eqx.field(static=True, default=1)
+    feedback: Literal["same_datum", "next_datum"] = eqx.field(static=True, default="same_datum")
+    error_as: Literal["input", "message"] = eqx.field(static=True, default="input")
     feed_label: bool = eqx.field(static=True, default=False)
-    reduction: str = eqx.field(static=True, default="mean")
-    output_channel: int = eqx.field(static=True, default=0)
-    bound: float | None = eqx.field(static=True, default=100.0)
+    reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
+    output_channel: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=0)
+    bound: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=100.0)
     gate_offset: float = eqx.field(static=True, default=5.0)
     layer_norm: bool = eqx.field(static=True, default=False)
-    state_clip: float | None = eqx.field(static=True, default=None)
-    batch: str = eqx.field(static=True, default="in_order")
-    copies: int = eqx.field(static=True, default=1)
+    state_clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
+    batch: Literal["in_order", "averaged", "half_averaged"] = eqx.field(
+        static=True, default="in_order"
+    )
+    copies: Annotated[int, Range(1, 2**16)] = eqx.field(static=True, default=1)
     # A rule file holds a list.
-    coordinates: tuple[str, ...] = eqx.field(static=True, default=(), converter=tuple)
-    initial: str = eqx.field(static=True, default="half")
-    line: tuple[float, ...] = eqx.field(static=True, default=(), converter=tuple)
+    coordinates: tuple[Literal["input", "output", "layer", "time"], ...] = eqx.field(
+        static=True, default=(), converter=as_tuple
+    )
+    initial: Literal["half", "all", "line"] = eqx.field(static=True, default="half")
+    line: tuple[float, ...] = eqx.field(static=True, default=(), converter=as_tuple)
     quiet_forward: bool = eqx.field(static=True, default=False)
-    gains: tuple[float, ...] = eqx.field(static=True, default=(1.0, 1.0), converter=tuple)
+    gains: Annotated[tuple[float, float], POSITIVE] = eqx.field(
+        static=True, default=(1.0, 1.0), converter=as_tuple
+    )
 
     def __check_init__(self) -> None:
         """Refuse options out of range, and cells too small for their roles."""
         check_options(self)
+        check_together(self)
+
+    @property
+    def least_batch(self) -> int:
+        """A row for each copy of the network where rows go to copies."""
+        return self.copies if self.batch == "half_averaged" else 1
 
     @property
     def channels(self) -> int:
@@ -141,7 +163,7 @@ class Vsml(AbstractRule):
             draw_head(k, self.state_size, self.message_size, self.layer_norm)
             for k in (k_up, k_down)
         )
-        return SharedCell(cell.W, cell.C, cell.U, cell.b, cell.E, cell.P, up, down)
+        return dataclasses.replace(cell, forward_head=up, backward_head=down)
 
     # φ
 
@@ -296,9 +318,9 @@ class Vsml(AbstractRule):
         if self.feedback == "same_datum":
             net = passes.backward(self._wiring, ready, upward, feedback)
         else:
-            net = Network(upward.net.layers, upward.net.downward, feedback, upward.net.time)
+            net = dataclasses.replace(upward.net, feedback=feedback)
         if net.time is not None:
-            net = Network(net.layers, net.downward, net.feedback, net.time + 1)
+            net = dataclasses.replace(net, time=net.time + 1)
         return net, prediction
 
     def _all_from_one(

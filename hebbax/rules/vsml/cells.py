@@ -9,9 +9,6 @@ from hebbax.rules.vsml import _lstm as lstm
 from hebbax.rules.vsml._meta_parameters import Head, SharedCell
 from hebbax.rules.vsml._network import Down, Feedback, Grid, Layer, Up
 
-CELLS = ("lstm", "vanilla", "multiplicative")
-REDUCTIONS = ("mean", "sum")
-
 _EPSILON = 1e-5
 """Added to the variance in layer normalisation, as in the authors' program."""
 

@@ -1,12 +1,16 @@
 """Equations 7 and 8 of BLUR: how synapses change, and what keeps them bounded."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax.rules.blur import _neurons as neurons
+from hebbax.rules.blur._connections import Connection, Layer
 from hebbax.rules.blur._genome import Genome
-from hebbax.rules.blur._neurons import NORM_EPSILON
+from hebbax.rules.blur._network import Synapses
+from hebbax.rules.blur._normalization import NORM_EPSILON
+from hebbax.rules.blur._options import Oja, Options, Saturation
 
 Block = Float[Array, "s receivers senders"]
 
@@ -25,17 +29,71 @@ def hebb_input(
     return jnp.einsum("kib,bj->kij", gain[:, None, None] * post, x)
 
 
-class Limits(NamedTuple):
-    """What keeps synapses bounded: the options of `Blur` of the same names."""
+def change(
+    options: Options,
+    connections: Sequence[Connection],
+    x: Float[Array, "batch in"],
+    forward: Sequence[Layer],
+    final: Sequence[Layer],
+) -> tuple[Synapses, ...]:
+    """Return all synapses after a change (BLUR eqs. 7 and 8).
 
-    oja: str | None
-    oja_extra: float
-    saturation: str | None
-    saturation_epsilon: float
+    `forward` and `final` are the states of all layers but the input, as the forward and as the
+    backward pass left them.
+    """
+    lower = (forward if options.forward_presynaptic else final)[:-1]
+    below = [None, *lower]
+    return tuple(
+        _change_one(options, connection, x, pre, post)
+        for connection, pre, post in zip(connections, below, final, strict=True)
+    )
+
+
+def _change_one(
+    options: Options,
+    connection: Connection,
+    x: Float[Array, "batch in"],
+    lower: Layer | None,
+    upper: Layer,
+) -> Synapses:
+    """Change the synapses from a layer, None for the input, to the next."""
+    genome, synapses = connection
+    scale = 1.0 if options.reduction == "sum" else 1.0 / x.shape[0]
+    # A synapse with one state is changed by the rule's first.
+    s = 1 if options.single_state else options.states
+    nu_tilde = genome.nu_tilde[:, :s].T
+    mu_tilde = genome.eta_tilde * scale * genome.mu_tilde[:s]
+    post = neurons.mix(mu_tilde, upper)
+    if lower is None:
+        change = hebb_input(x, nu_tilde[:, 0], post)
+    else:
+        change = hebb(neurons.mix(nu_tilde, lower), post)
+    bias_change = None
+    if synapses.bias is not None:
+        bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=2)
+
+    def activity(layer: Layer) -> Float[Array, "k _"] | None:
+        if options.oja is None or options.oja.form != "activations":
+            return None
+        return scale * jnp.sum(neurons.mix(genome.mu_tilde, layer) ** 2, axis=2)
+
+    weight, bias = change_block(
+        options, genome, synapses.weight, synapses.bias, change, bias_change, activity(upper)
+    )
+    backward = synapses.backward
+    if backward is not None:
+        assert lower is not None
+        if options.symmetric:
+            change = jnp.swapaxes(change, 1, 2)
+        else:
+            upper_pre = neurons.mix(nu_tilde, upper)
+            change = hebb(upper_pre, neurons.mix(mu_tilde, lower))
+        backward, _ = change_block(options, genome, backward, None, change, None, activity(lower))
+    return Synapses(weight, bias, backward)
 
 
 def change_block(
-    limits: Limits,
+    options: Options,
     genome: Genome,
     weight: Block,
     bias: Float[Array, "s receivers"] | None,
@@ -48,29 +106,35 @@ def change_block(
     `change` and `bias_change` are the Hebbian sums times η̃, of one synapse state or all;
     `activity` is Σ_b (Σ_d μ̃ a_j)² of the receivers, for the Oja term that needs it.
     """
-    if limits.oja is None or bias is None or bias_change is None:
+    form, saturation = options.oja, options.saturation
+    if form is None or bias is None or bias_change is None:
         new_bias = None
         if bias is not None and bias_change is not None:
-            new_bias = _next(limits, genome, bias, bias_change)
-        term = None if limits.oja is None else oja(limits, genome, weight, change, activity)
-        return _next(limits, genome, weight, change, term), new_bias
+            new_bias = _next(saturation, genome, bias, bias_change)
+        term = None if form is None else oja(form, genome, weight, change, activity)
+        return _next(saturation, genome, weight, change, term), new_bias
     # Oja's sums run over all senders of a unit, the bias among them.
     weight = jnp.concatenate([weight, bias[:, :, None]], axis=2)
     change = jnp.concatenate([change, bias_change[:, :, None]], axis=2)
-    new = _next(limits, genome, weight, change, oja(limits, genome, weight, change, activity))
+    term = oja(form, genome, weight, change, activity)
+    new = _next(saturation, genome, weight, change, term)
     return new[:, :, :-1], new[:, :, -1]
 
 
 def _next(
-    limits: Limits, genome: Genome, weight: Array, change: Array, term: Array | None = None
+    saturation: Saturation | None,
+    genome: Genome,
+    weight: Array,
+    change: Array,
+    term: Array | None = None,
 ) -> Array:
     if genome.f_tilde is not None:
         change = (genome.f_tilde - 1) * weight + change
-    return saturate(limits, genome, weight, change if term is None else change + term)
+    return saturate(saturation, genome, weight, change if term is None else change + term)
 
 
 def oja(
-    limits: Limits,
+    options: Oja,
     genome: Genome,
     weight: Block,
     change: Float[Array, "_ receivers senders"],
@@ -89,30 +153,30 @@ def oja(
     - `activations`: their classical form, −|η̃| |multiplier| w Σ_b (Σ_d μ̃ a_j)².
 
     `weight` holds every synapse into its receivers, the bias as its last column. Each is multiplied
-    by `oja_extra`.
+    by `extra`.
     """
-    if limits.oja == "relative":
+    if options.form == "relative":
         along = jnp.sum(weight * change, axis=2, keepdims=True)
         square = jnp.sum(weight**2, axis=2, keepdims=True)
-        return -limits.oja_extra * weight * along / (square + NORM_EPSILON)
+        return -options.extra * weight * along / (square + NORM_EPSILON)
     if activity is not None:
         inhibition = activity[:, :, None]
     else:
         inhibition = jnp.sum(weight**2, axis=2, keepdims=True)
     multiplier = 1.0 if genome.oja_multiplier is None else genome.oja_multiplier
-    if limits.oja in ("weights", "activations"):
+    if options.form in ("weights", "activations"):
         rate = jnp.abs(genome.eta_tilde) * jnp.abs(multiplier)
     else:
         keep = 1.0 if genome.f_tilde is None else genome.f_tilde
         rate = (keep - 1) * multiplier
     term = rate * inhibition
-    if limits.oja == "full":
+    if options.form == "full":
         term = term + jnp.sum(weight * change, axis=2, keepdims=True)
-    return -limits.oja_extra * weight * term
+    return -options.extra * weight * term
 
 
 def saturate(
-    limits: Limits,
+    options: Saturation | None,
     genome: Genome,
     weight: Float[Array, "*synapses"],
     step: Float[Array, "*synapses"],
@@ -122,10 +186,10 @@ def saturate(
     `tanh`: α·tanh(w/α) with a learnt α. `exponential`, of the authors' program: the step is
     damped by exp(−|w| (ε + |rate|)).
     """
-    if limits.saturation is None:
+    if options is None:
         return weight + step
     assert genome.saturation is not None
-    rate = limits.saturation_epsilon + jnp.abs(genome.saturation)
-    if limits.saturation == "exponential":
+    rate = options.epsilon + jnp.abs(genome.saturation)
+    if options.form == "exponential":
         return weight + step * jnp.exp(-jnp.abs(weight) * rate)
     return rate * jnp.tanh((weight + step) / rate)

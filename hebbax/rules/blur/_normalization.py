@@ -1,0 +1,72 @@
+"""What BLUR normalises: pre-activations by statistics of the batch, synapses by their norm."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+States = Float[Array, "k units batch"]
+
+_EPSILON = 1e-5
+# Added under the root, as in the authors' program.
+NORM_EPSILON = 1e-9
+
+
+class Statistics(NamedTuple):
+    """Mean and variance of the pre-activations of a layer, `[k, units, 1]`."""
+
+    mean: Float[Array, "k units 1"]
+    variance: Float[Array, "k units 1"]
+
+
+def measure(u: States) -> Statistics:
+    """Return mean and variance over the batch."""
+    mean = jnp.mean(u, axis=2, keepdims=True)
+    return Statistics(mean, jnp.mean((u - mean) ** 2, axis=2, keepdims=True))
+
+
+def normalize(
+    u: States,
+    statistics: Statistics,
+    mean: Float[Array, " k"],
+    deviation: Float[Array, " k"],
+) -> States:
+    """Bring pre-activations to a learnt mean and deviation per state (BLUR sec. 3.4)."""
+    scale = deviation[:, None, None] / jnp.sqrt(statistics.variance + _EPSILON)
+    return scale * u + (mean[:, None, None] - scale * statistics.mean)
+
+
+def averaged(
+    new: Sequence[Statistics],
+    old: Sequence[Statistics],
+    updates: Float[Array, ""],
+    window: float,
+) -> tuple[Statistics, ...]:
+    """Average the newest statistics with older ones, of `updates` updates."""
+    # Early on synapses change fast and old statistics are wrong; later they change little
+    # and those of one batch are noisy.
+    weight = 1 / (1 + updates / window)
+    return jax.tree.map(lambda n, o: o + weight * (n - o), tuple(new), tuple(old))
+
+
+def column_norm(
+    weight: Float[Array, "s receivers senders"], bias: Float[Array, "s receivers"] | None
+) -> Float[Array, "s receivers 1"]:
+    """Return the Euclidean norm of each receiver's synapses, its bias among them."""
+    # Squares overflow long before the synapses do, and stored ones may grow for ever. Scaling by a
+    # power of two rounds nothing.
+    fixed = jax.lax.stop_gradient(weight)
+    scale = _power_of_two(jnp.max(jnp.abs(fixed), axis=2, keepdims=True))
+    square = jnp.sum((weight / scale) ** 2, axis=2, keepdims=True)
+    if bias is not None:
+        square = square + (bias[:, :, None] / scale) ** 2
+    return scale * jnp.sqrt(square + NORM_EPSILON / scale**2)
+
+
+def _power_of_two(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return the power of two that is just below x where x is large, and 1 elsewhere."""
+    large = jnp.isfinite(x) & (x > 2.0**20)
+    exponent = jnp.frexp(jnp.where(large, x, 1.0))[1] - 1
+    return jnp.where(large, jnp.ldexp(jnp.ones_like(x), exponent), 1.0)
