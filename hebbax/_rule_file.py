@@ -239,7 +239,8 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
         # A script's classes are of the module __main__, and of another one once it is imported.
         if family.rpartition(":")[2] != family_name(rule).rpartition(":")[2]:
             raise RuleFileError(
-                f"{path} holds a rule of {shown(family)}; it was to be read as {family_name(rule)!r}."
+                f"{path} holds a rule of {shown(family)}; it was to be read as "
+                f"{family_name(rule)!r}."
             )
         return rule
     families = {**_registered, **FAMILIES}

@@ -20,7 +20,7 @@ from hebbax._rule_file import (
     read_rule_file,
     register_rule,
 )
-from hebbax.cli._errors import BadInputError
+from hebbax.cli._errors import BadInputError, blame
 from hebbax.rules import AbstractRule
 
 

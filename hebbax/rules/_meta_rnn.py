@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax._options import AT_LEAST_1, POSITIVE, check_options
+from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
 from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
 
 
