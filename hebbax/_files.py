@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-
 _KIND, _NONE = b'"digest_kind":"sha256"', b"0" * 64
 _MARK = b'"digest":"'
 

@@ -1,5 +1,7 @@
 """The engine of `CMAES`: the search runs in Python, its population on the devices."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -60,7 +62,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def compile(self, state: SearchRuns) -> None:
         """Compile the evaluation of a population."""
-        members = max(Search.restore(held).population for held in state.searches)
+        members = max(self._restore(held).population for held in state.searches)
         population = jnp.zeros((self.setup.runs, members, self._numbers), self._dtype)
         jax.block_until_ready(self._evaluate(self._families, self._key, 0, population))
 
@@ -79,7 +81,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def advance(self, state: SearchRuns, first: int, count: int) -> tuple[SearchRuns, Metrics]:
         """Take `count` meta-steps."""
-        searches = [Search.restore(held) for held in state.searches]
+        searches = [self._restore(held) for held in state.searches]
         length, since = state.length.copy(), state.since.copy()
         sums: dict[str, list[np.ndarray]] = {}
         for step in range(first, first + count):
@@ -145,14 +147,29 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def to_arrays(self, state: SearchRuns) -> dict[str, np.ndarray]:
         """Return all that the state is."""
-        arrays = {f"search.{i}": held["cma"] for i, held in enumerate(state.searches)}
+        arrays = {
+            f"search.{i}.{name}": array
+            for i, held in enumerate(state.searches)
+            for name, array in held.items()
+        }
         return {**arrays, "length": state.length, "since": state.since}
 
     def from_arrays(self, arrays: dict[str, np.ndarray], like: SearchRuns) -> SearchRuns:
         """Return the state whose arrays these are."""
-        runs = len(like.searches)
+        if "search.0" in arrays:
+            raise ValueError(
+                "it holds the state of cma as a pickle of an older version of hebbax, which can "
+                "run programs and is not read any more"
+            )
+        held: list[dict[str, np.ndarray]] = [{} for _ in like.searches]
+        for name, array in arrays.items():
+            if name.startswith("search."):
+                index, _, rest = name.removeprefix("search.").partition(".")
+                if not (index.isdecimal() and int(index) < len(held)):
+                    raise ValueError(f"the array {name!r} does not belong there")
+                held[int(index)][rest] = array
+        searches = [self._restore(each) for each in held]
         try:
-            searches = [Search.restore({"cma": arrays[f"search.{i}"]}) for i in range(runs)]
             length, since = arrays["length"], arrays["since"]
         except KeyError as error:
             raise ValueError(f"the array {error} is missing") from error
@@ -161,10 +178,19 @@ class SearchEngine(AbstractEngine[SearchRuns]):
             raise ValueError(f"θ holds {state.means.shape[1]} numbers, not {like.means.shape[1]}")
         return state
 
+    def _restore(self, held: dict[str, np.ndarray]) -> Search:
+        return Search.restore(self.method, held)
+
+    @functools.cached_property
+    def _members(self) -> int:
+        # Bounds decide nothing here, and any start will do without them.
+        options = {n: v for n, v in self.method.options.items() if n != "bounds"}
+        method = dataclasses.replace(self.method, options=options)
+        return Search(method, np.zeros(self._numbers), seed=1).population
+
     def updates_per_step(self) -> float:
         """Return how many updates of networks a meta-step makes, before any restart."""
-        members = Search(self.method, np.zeros(self._numbers), seed=1).population
-        return super().updates_per_step() * members
+        return super().updates_per_step() * self._members
 
     def _losses(self, families: Any, key: PRNGKeyArray, step: Any, population: Any) -> Any:
         """Return losses and metrics `[runs, members]` of a population `[runs, members, n]`."""
