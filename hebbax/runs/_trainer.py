@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax._rule_file import check_writable, known
-from hebbax.devices import Layout, is_first_process
+from hebbax.devices import Layout, check_not_forked, is_first_process
 from hebbax.networks import Architectures, as_hidden
 from hebbax.outer import Curriculum, Workers
 from hebbax.outer.engines import Setup
@@ -87,13 +87,23 @@ def meta_train(
     was at the checkpoint before, and a warning and the logged line's `diverged` say at which
     step that began and with which key, of which `jax.random.wrap_key_data` makes the key again.
 
+    θ is validated before the first meta-step too, and a warning says so if nothing better than
+    that was found.
+
     **Returns:** a `Result`.
 
     **Raises:** `ValueError` for settings out of range; `CheckpointError` if `directory` holds
     another run or another process is at work in it; `OSError` if it cannot be written, with what
-    was written before left whole; `KeyboardInterrupt` after a checkpoint is written, if
+    was written before left whole; `RuntimeError` if in the end no θ that was found has a finite
+    validation loss, or in a process forked from one that had used JAX; `KeyboardInterrupt` after a checkpoint is written, if
     interrupted.
     """
+    check_not_forked()
+    if jax.config.read("jax_disable_jit"):
+        raise ValueError(
+            "meta_train compiles its programs before it runs them, which jax.disable_jit "
+            "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
+        )
     families = tuple(family) if isinstance(family, Sequence) else (family,)
     _check_counts(
         {
