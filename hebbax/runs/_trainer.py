@@ -95,11 +95,11 @@ def meta_train(
     **Raises:** `ValueError` for settings out of range; `CheckpointError` if `directory` holds
     another run or another process is at work in it; `OSError` if it cannot be written, with what
     was written before left whole; `RuntimeError` if in the end no θ that was found has a finite
-    validation loss, or in a process forked from one that had used JAX; `KeyboardInterrupt` after a checkpoint is written, if
-    interrupted.
+    validation loss, or in a process forked from one that had used JAX; `KeyboardInterrupt` after
+    a checkpoint is written, if interrupted.
     """
     check_not_forked()
-    if jax.config.read("jax_disable_jit"):
+    if jax.config.jax_disable_jit:
         raise ValueError(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."

@@ -420,7 +420,7 @@ def test_counts(name):
 
 
 def test_disable_jit_is_refused_by_name():
-    with jax.disable_jit(), pytest.raises(ValueError, match="which jax.disable_jit"):
+    with jax.disable_jit(), pytest.raises(ValueError, match=r"which jax\.disable_jit"):
         train()
 
 
