@@ -1,6 +1,7 @@
 """Writing files whole or not at all."""
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -14,16 +15,43 @@ from safetensors.numpy import save
 _PREFIX, _SUFFIX = ".hebbax-unfinished-", ".tmp"
 # Between them what `mkstemp` puts there.
 _TEMPORARY = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}" + re.escape(_SUFFIX))
+_KIND, _NONE = b'"digest_kind":"sha256"', b"0" * 64
+_MARK = b'"digest":"'
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file, whole or not at all, with a digest of all its bytes.
+
+    The metadata `digest` is the SHA-256 of the file with zeros in the digest's own place, and
+    `digest_kind` says that there is one.
 
     **Raises:** `OSError` if the folder cannot be made or written, or the disk is full.
     """
     # Not `save_file`, whose failures to write are no `OSError`.
-    content = save(arrays, metadata=metadata)
+    empty = {**metadata, "digest": _NONE.decode(), "digest_kind": "sha256"}
+    content = save(arrays, metadata=empty)
+    # Quotation marks within a value are escaped, so this is found nowhere else in a header.
+    begin = content.index(_MARK + _NONE) + len(_MARK)
+    digest = hashlib.sha256(content).hexdigest().encode()
+    content = content[:begin] + digest + content[begin + len(digest) :]
     write_whole(path, lambda p: p.write_bytes(content))
+
+
+def check_digest(content: bytes) -> bool:
+    """Return whether the bytes of a safetensors file hold a digest, as `write_arrays` gives it.
+
+    **Raises:** `ValueError` if they hold one, or a part of one, that is not theirs.
+    """
+    header = content[: 8 + int.from_bytes(content[:8], "little")]
+    begin = header.find(_MARK)
+    if begin < 0 and _KIND not in header:
+        return False
+    begin += len(_MARK)
+    end = begin + len(_NONE)
+    digest = hashlib.sha256(content[:begin] + _NONE + content[end:]).hexdigest().encode()
+    if content[begin:end] != digest or _KIND not in header:
+        raise ValueError("its content is not what was written: the digest differs")
+    return True
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -29,6 +29,7 @@ from hebbax.cli._parse import parse
 from hebbax.cli._plot import Plot
 from hebbax.cli._quickstart import Quickstart
 from hebbax.cli._reproduce import Reproduce
+from hebbax.cli._resume import resumed
 from hebbax.cli._rules import Rules
 from hebbax.cli._show import Show
 from hebbax.cli._train import Train
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"hebbax {__version__}")
             command = None
         else:
-            command = _read(words)
+            command = _read(resumed(words))
         status = 0 if command is None else command.run()
         # Here, not at exit, so that a closed pipe is met where it can be handled.
         sys.stdout.flush()

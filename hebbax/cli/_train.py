@@ -31,7 +31,8 @@ else:
 
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
-    """Meta-train a rule by a recipe, or go on with an interrupted run."""
+    """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
+    options from it, and more --steps go on with one that is over."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
@@ -75,6 +76,8 @@ class Train(Command):
             )
         except CheckpointError as error:
             raise BadInputError(f"--out {self.folder}: {error}") from error
+        except RuntimeError as error:
+            raise BadInputError(f"RECIPE {self.recipe.name}: {error}") from error
         except OSError as error:
             # By now the data are in memory: only the run's folder is left to fail.
             raise BadInputError(f"--out {self.folder} cannot be written: {error}.") from error
@@ -122,12 +125,17 @@ class Train(Command):
                 f"give another folder."
             )
         before = card.get("options", {})
-        for name, value in self.recipe.options().items():
-            if name in before and before[name] != value:
-                raise BadInputError(
-                    f"{flag(name)} is {_spelt(value)}, but the run in {self.folder} has "
-                    f"{_spelt(before[name])}; give the same to go on with it, or another --out."
-                )
+        # More steps go on with a run that is over.
+        differ = [
+            f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"
+            for name, value in self.recipe.options().items()
+            if name in before and before[name] != value and name != "steps"
+        ]
+        if differ:
+            raise BadInputError(
+                f"the run in {self.folder} has other options: {'; '.join(differ)}; give the same "
+                f"to go on with it (hebbax train --resume {self.folder} does), or another --out."
+            )
 
     def _say_what(self, place: Any, families: Sequence[Any], start: int) -> None:
         import jax

@@ -39,7 +39,8 @@ class Ray:
       whole `cpus`, at least one, and no accelerator if `gpus` is 0.
     - `address`: of a running cluster, as `ray.init` takes it; all its machines need the same
       versions of hebbax and JAX. None for the one that this process has initialised, or else a
-      local one that is just as large as is asked for here, and ends with this process.
+      local one that is just as large as is asked for here, listens on this machine's loopback
+      address only, and ends with this process.
     - `patience`: seconds without a sign of any worker after which the run ends with an error;
       more than the longest compilation.
 

@@ -20,6 +20,7 @@ from hebbax.outer import Best, MetaTraining, Validator, Workers
 from hebbax.outer.engines import AbstractEngine, Setup
 from hebbax.runs import checkpoint
 from hebbax.runs._callbacks import Callback
+from hebbax.runs._metrics_log import finite_or_nan
 from hebbax.runs._run_directory import RunDirectory
 from hebbax.runs.checkpoint import CheckpointError
 
@@ -36,6 +37,8 @@ class Result:
     - `theta`: the meta-parameters with the lowest validation loss, of any run at any checkpoint.
     - `thetas`: those of all runs after the last step, with a leading axis.
     - `loss`, `run`, `step`: the validation loss of `theta`, and which run had it when.
+    - `start_loss`: the lowest validation loss that any run had before its first meta-step, by the
+      same measure; infinity if none was finite. A `loss` that is not below it is warned of.
     - `history`: the logged lines, as in `metrics.jsonl`.
     - `compile_seconds`, `seconds`: time to compile, and to run.
     """
@@ -45,6 +48,7 @@ class Result:
     loss: float
     run: int
     step: int
+    start_loss: float
     history: tuple[dict[str, Any], ...]
     compile_seconds: float
     seconds: float
@@ -68,15 +72,15 @@ class Run:
         self.history: list[dict[str, Any]] = []
         thetas = training.thetas()
         self.best = Best(jax.tree.map(lambda a: a[0], thetas))
+        self.start_loss: float | None = None
+        self.judged = [math.inf] * training.runs
         self.engine = self._engine(Setup(training, self.layout))
         self.validator: Validator | None = None
         self.state = self.engine.start(thetas, jax.random.fold_in(training.keys.init, 1))
+        self.first = self.engine.thetas(self.state)
         if folder is not None:
             self._resume(folder)
         self.good, self.good_step = self.state, self.step
-        self.judged = [math.inf] * training.runs
-        for line in self.history:
-            self.judged = line.get("validation_loss", self.judged)
 
     def _engine(self, setup: Setup) -> AbstractEngine[Any]:
         return (setup.training.method if self.workers is None else self.workers).engine(setup)
@@ -94,19 +98,30 @@ class Run:
             best = from_arrays(jax.eval_shape(lambda: self.best.theta), parts["best"])
             return self.engine.from_arrays(parts["state"], like=self.state), best
 
-        found = checkpoint.load(folder.path, restore)
-        if found is not None:
-            self.step, (self.state, theta), about = found
-            self.history, self.stage = about["history"], about["stage"]
-            self.best = Best(theta, **about["best"])
+        found = checkpoint.load(folder.path, restore, folder.run)
+        if found is None:
+            folder.log.begin()
+            return
+        self.step, (self.state, theta), about = found
+        self.stage = about["stage"]
+        self.best = Best(theta, **about["best"])
+        self.start_loss = about.get("start_loss")
         if self.step > self.training.steps:
             raise CheckpointError(
                 f"steps must be at least {self.step}, for so far is the run in {folder.path} "
                 f"already; got {self.training.steps}. Ask for as many to have its result, for more "
                 f"to go on, or give another directory."
             )
-        if folder.writes:
-            folder.restart_log(self.history)
+        if "log" in about:
+            self.history, self.judged = folder.log.resume(about["log"]), about["judged"]
+        else:
+            # Older checkpoints held the history themselves.
+            self.history = [*map(finite_or_nan, about["history"])]
+            for line in self.history:
+                self.judged = line.get("validation_loss", self.judged)
+            folder.log.rewrite(self.history)
+        # A process may have been killed between a checkpoint and the rule file.
+        self._write_rule(folder)
 
     def keep(self) -> None:
         """Write a checkpoint, and the best rule so far."""
@@ -118,9 +133,16 @@ class Run:
             return
         arrays = {f"state/{name}": array for name, array in state.items()}
         arrays |= {f"best/{name}": array for name, array in to_arrays(self.best.theta).items()}
-        about = {"history": self.history, "stage": self.stage, "best": best}
         try:
-            checkpoint.save(self.folder.path, self.step, arrays, about)
+            self.folder.log.write(self.history)
+            about = {
+                "log": self.folder.log.flush(),
+                "judged": self.judged,
+                "stage": self.stage,
+                "best": best,
+                "start_loss": self.start_loss,
+            }
+            checkpoint.save(self.folder.path, self.step, arrays, about, self.folder.run)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -128,10 +150,12 @@ class Run:
                 f"before it are whole: mend that, and the same call goes on from the last",
                 str(self.folder.path),
             ) from error
-        if math.isfinite(self.best.loss):
+        self._write_rule(self.folder)
+
+    def _write_rule(self, folder: RunDirectory) -> None:
+        if folder.writes and math.isfinite(self.best.loss):
             card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
-            file = self.folder.path / "rule.safetensors"
-            save_rule(file, self.training.rule, self.best.theta, card)
+            save_rule(folder.path / "rule.safetensors", self.training.rule, self.best.theta, card)
 
     def go(self, callbacks: Sequence[Callback], progress: bool) -> Result:
         """Take meta-steps until there have been as many as the settings say."""
@@ -152,12 +176,13 @@ class Run:
                         synchronize = end and self.training.course.synchronize
                         state, best, judged = self._judge(state, reached, line, synchronize)
                         good = state
+                    line = finite_or_nan(line)
                     # All at once, so that an interrupt finds the run before or after, not between.
                     self.state, self.step, self.best, self.judged, self.history, self.good = (
                         state, reached, best, judged, [*self.history, line], good,
                     )  # fmt: skip
-                    if self.folder is not None and self.folder.writes:
-                        self.folder.log(line)
+                    if self.folder is not None:
+                        self.folder.log.write(self.history)
                     for callback in callbacks:
                         callback.log(line)
                     if turn:
@@ -167,12 +192,14 @@ class Run:
         except KeyboardInterrupt:
             self.keep()
             raise
+        self._check_found()
         return Result(
             theta=self.best.theta,
             thetas=jax.tree.map(jnp.asarray, gather(self.engine.thetas(self.state))),
             loss=self.best.loss,
             run=self.best.run,
             step=self.best.step,
+            start_loss=math.inf if self.start_loss is None else self.start_loss,
             history=tuple(self.history),
             compile_seconds=self.compile_seconds,
             seconds=time.perf_counter() - begin - self.compile_seconds,
@@ -192,10 +219,38 @@ class Run:
         self.engine.compile(self.state)
         self.validator = Validator(setup)
         self.validator.compile(self.engine.thetas(self.state))
+        if stage != self.stage or self.start_loss is None:
+            losses = self.validator(self.first)
+            self.start_loss = float(np.min(losses, where=np.isfinite(losses), initial=math.inf))
         if stage != self.stage and math.isfinite(self.best.loss):
             self.best = dataclasses.replace(self.best, loss=self.validator.of(self.best.theta))
         self.stage = stage
         self.compile_seconds += time.perf_counter() - begin
+
+    def _check_found(self) -> None:
+        """Say it if the run has found nothing, or nothing better than it had.
+
+        **Raises:** `RuntimeError` if no θ that it found has a finite validation loss.
+        """
+        start = math.inf if self.start_loss is None else self.start_loss
+        change = (
+            "lower the learning rate (or CMAES's std), clip the gradient, make lifetimes or "
+            "truncations shorter, or start from another theta or key"
+        )
+        if not math.isfinite(self.best.loss):
+            began = f"{start:.4g}" if math.isfinite(start) else "not finite either"
+            raise RuntimeError(
+                f"the run has found no θ with a finite validation loss in {self.step:,} meta-steps "
+                f"(before the first it was {began}); {change}."
+            )
+        if self.best.loss >= start:
+            warnings.warn(
+                f"the run has found nothing better than its start, whose validation loss was "
+                f"{start:.6g}; the lowest at a checkpoint is {self.best.loss:.6g}, of step "
+                f"{self.best.step:,}: train longer, or {change}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _turn(self) -> int:
         """Return the next step at which something is to be done."""

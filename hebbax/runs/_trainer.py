@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax._rule_file import check_writable
-from hebbax.devices import is_first_process
+from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures
 from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
 from hebbax.outer.engines import Setup
@@ -113,14 +114,23 @@ def meta_train(
     was at the checkpoint before, and a warning and the logged line's `diverged` say at which
     step that began and with which key, of which `jax.random.wrap_key_data` makes the key again.
 
+    θ is validated before the first meta-step too, and a warning says so if nothing better than
+    that was found.
+
     **Returns:** a `Result`.
 
     **Raises:** `ValueError` for settings out of range; `CheckpointError` if `directory` holds
-    another run, or one of more
-    than `steps`, or another process is at work in it; `OSError` if it cannot be written, with what
-    was written before left whole; `KeyboardInterrupt` after a checkpoint is written, if
-    interrupted.
+    another run, or one of more than `steps`, or another process is at work in it; `OSError` if it
+    cannot be written, with what was written before left whole; `RuntimeError` if in the end no θ
+    that was found has a finite validation loss, or in a process forked from one that had used
+    JAX; `KeyboardInterrupt` after a checkpoint is written, if interrupted.
     """
+    check_not_forked()
+    if jax.config.jax_disable_jit:
+        raise ValueError(
+            "meta_train compiles its programs before it runs them, which jax.disable_jit "
+            "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
+        )
     training = as_training(rule, *others, **settings)
     directory = None if directory is None else Path(directory).absolute()
     for callback in callbacks:

@@ -225,13 +225,16 @@ def test_nan_steps_are_skipped_and_counted(tmp_path):
             return jnp.nan * jnp.sum(theta.learning_rate), {}
 
     theta = LearningRate(jnp.float32(0.1))
-    with pytest.warns(RuntimeWarning, match="run 1 of 1 diverged at step 0"):
-        result = train(
-            tmp_path, rule=hx.Backprop(), objective=Broken(1, 1, 1), theta=theta, steps=10
-        )
-    same(result.theta, theta)
-    assert result.loss == float("inf")
-    assert result.history[-1]["nonfinite"] == [1]
+    settings = {"rule": hx.Backprop(), "objective": Broken(1, 1, 1), "theta": theta, "steps": 10}
+    with (
+        pytest.warns(RuntimeWarning, match="run 1 of 1 diverged at step 0"),
+        pytest.raises(RuntimeError, match="has found no θ with a finite validation loss in 10 "),
+    ):
+        train(tmp_path, **settings)
+    assert logged(tmp_path)[-1]["nonfinite"] == [1]
+    with pytest.raises(RuntimeError, match=r"it was not finite either\); lower the learning rate"):
+        train(tmp_path, **settings)
+    assert not (tmp_path / "rule.safetensors").exists()
     # JSON has neither NaN nor infinity.
     text = (tmp_path / "metrics.jsonl").read_text()
     assert "NaN" not in text
@@ -334,7 +337,8 @@ def test_truncated_checkpoint_falls_back(tmp_path, straight, left):
     train(tmp_path)
     newest = max((tmp_path / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:left])
-    same_result(train(tmp_path), straight[0])
+    with pytest.warns(RuntimeWarning, match="cannot be read .* goes on from step 10"):
+        same_result(train(tmp_path), straight[0])
     assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
 
 
@@ -366,7 +370,7 @@ def test_no_readable_checkpoint(tmp_path):
 )
 def test_folder_of_another_run(straight, no_compilation, name, changes):
     before = {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
-    with pytest.raises(CheckpointError, match=f"holds a run with {name.strip()} = "):
+    with pytest.raises(CheckpointError, match=f"a run with {name.strip()} = "):
         train(straight[1], **changes)
     assert before == {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
 
@@ -468,6 +472,16 @@ def test_settings_as_one():
 def test_counts(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
         train(**{name: 0})
+
+
+def test_disable_jit_is_refused_by_name():
+    with jax.disable_jit(), pytest.raises(ValueError, match=r"which jax\.disable_jit"):
+        train()
+
+
+def test_debug_nans_changes_nothing(straight):
+    with jax.debug_nans(True):
+        same(train().theta, straight[0].theta)
 
 
 def test_checkpoints_come_with_logged_lines():

@@ -1,5 +1,7 @@
 """The engine of `CMAES`: the search runs in Python, its population on the devices."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -142,14 +144,29 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def to_arrays(self, state: SearchRuns) -> dict[str, np.ndarray]:
         """Return all that the state is."""
-        arrays = {f"search.{i}": held["cma"] for i, held in enumerate(state.searches)}
+        arrays = {
+            f"search.{i}.{name}": array
+            for i, held in enumerate(state.searches)
+            for name, array in held.items()
+        }
         return {**arrays, "length": state.length, "since": state.since}
 
     def from_arrays(self, arrays: dict[str, np.ndarray], like: SearchRuns) -> SearchRuns:
         """Return the state whose arrays these are."""
-        runs = len(like.searches)
+        if "search.0" in arrays:
+            raise ValueError(
+                "it holds the state of cma as a pickle of an older version of hebbax, which can "
+                "run programs and is not read any more"
+            )
+        held: list[dict[str, np.ndarray]] = [{} for _ in like.searches]
+        for name, array in arrays.items():
+            if name.startswith("search."):
+                index, _, rest = name.removeprefix("search.").partition(".")
+                if not (index.isdecimal() and int(index) < len(held)):
+                    raise ValueError(f"the array {name!r} does not belong there")
+                held[int(index)][rest] = array
+        searches = [self.method.restore(each) for each in held]
         try:
-            searches = [self.method.restore({"cma": arrays[f"search.{i}"]}) for i in range(runs)]
             length, since = arrays["length"], arrays["since"]
         except KeyError as error:
             raise ValueError(f"the array {error} is missing") from error
@@ -158,10 +175,16 @@ class SearchEngine(AbstractEngine[SearchRuns]):
             raise ValueError(f"θ holds {state.means.shape[1]} numbers, not {like.means.shape[1]}")
         return state
 
+    @functools.cached_property
+    def _members(self) -> int:
+        # Bounds decide nothing here, and any start will do without them.
+        options = {n: v for n, v in self.method.options.items() if n != "bounds"}
+        method = dataclasses.replace(self.method, options=options)
+        return method.search(np.zeros(self._numbers), seed=1).population
+
     def updates_per_step(self) -> float:
         """Return how many updates of networks a meta-step makes, before any restart."""
-        members = self.method.search(np.zeros(self._numbers), seed=1).population
-        return super().updates_per_step() * members
+        return super().updates_per_step() * self._members
 
     def _losses(self, families: Any, key: PRNGKeyArray, step: Any, population: Any) -> Any:
         """Return losses and metrics `[runs, members]` of a population `[runs, members, n]`."""
