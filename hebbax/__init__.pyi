@@ -2,12 +2,9 @@ from . import analysis as analysis
 from . import data as data
 from . import losses as losses
 from . import plots as plots
+from . import rule_file as rule_file
 from . import tasks as tasks
 from . import zoo as zoo
-from ._rule_file import RuleFileError as RuleFileError
-from ._rule_file import load_rule as load_rule
-from ._rule_file import register_rule as register_rule
-from ._rule_file import save_rule as save_rule
 from ._version import __version__ as __version__
 from .cluster import Ray as Ray
 from .doctor import Diagnosis as Diagnosis
@@ -28,6 +25,10 @@ from .outer import Curriculum as Curriculum
 from .outer import MetaTraining as MetaTraining
 from .outer import methods as methods
 from .outer import objectives as objectives
+from .rule_file import RuleFileError as RuleFileError
+from .rule_file import load_rule as load_rule
+from .rule_file import register_rule as register_rule
+from .rule_file import save_rule as save_rule
 from .rules import AbstractRule as AbstractRule
 from .rules import Backprop as Backprop
 from .rules import Blur as Blur

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 import hebbax as hx
 from hebbax import _files
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 from hebbax.rules.blur import SynapseNormalization
 
 RULES = {

@@ -198,8 +198,8 @@ def _theta(folder: Path, recipe: Recipe) -> tuple[Any, str]:
     """Return the best θ of a run so far, and what it is. **Raises:** `BadInputError`."""
     import jax
 
-    from hebbax._rule_file import read_rule_file
     from hebbax._trees import from_arrays
+    from hebbax.rule_file import read_rule_file
     from hebbax.runs import checkpoint
 
     skeleton = jax.eval_shape(recipe.rule().init, jax.random.key(0))

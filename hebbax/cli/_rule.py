@@ -13,14 +13,14 @@ from jaxtyping import PyTree
 
 from hebbax import zoo
 from hebbax._card import as_card, title
-from hebbax._rule_file import (
+from hebbax.cli._errors import BadInputError, blame
+from hebbax.rule_file import (
     ForeignRuleError,
     family_name,
     hyperparameters,
     read_rule_file,
     register_rule,
 )
-from hebbax.cli._errors import BadInputError, blame
 from hebbax.rules import AbstractRule
 
 

@@ -112,7 +112,7 @@ class Train(Command):
 
     def _check_same_run(self) -> None:
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
-        from hebbax._rule_file import read_rule_file
+        from hebbax.rule_file import read_rule_file
 
         file = self.folder / "rule.safetensors"
         if not file.is_file():

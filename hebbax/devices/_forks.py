@@ -20,7 +20,7 @@ def _after_fork() -> None:
     global _forked
     import jax
 
-    bridge: Any = getattr(jax._src, "xla_bridge", None)
+    bridge: Any = getattr(getattr(jax, "_src", None), "xla_bridge", None)
     begun = getattr(bridge, "backends_are_initialized", None)
     _forked = _forked or begun is None or begun()
 

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import PyTree
 
 from hebbax._progress import Progress
-from hebbax._rule_file import save_rule
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.devices import DeviceGrid, gather
 from hebbax.outer import Best, MetaTraining, Validator, Workers
 from hebbax.outer.engines import AbstractEngine, Setup
+from hebbax.rule_file import save_rule
 from hebbax.runs import checkpoint
 from hebbax.runs._callbacks import Callback
 from hebbax.runs._metrics_log import finite_or_nan

@@ -8,13 +8,13 @@ from typing import Any, overload
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax._rule_file import check_writable
 from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures
 from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
 from hebbax.outer.engines import Setup
 from hebbax.outer.methods import AbstractMethod
 from hebbax.outer.objectives import AbstractObjective
+from hebbax.rule_file import check_writable
 from hebbax.rules import AbstractRule
 from hebbax.runs._callbacks import Callback
 from hebbax.runs._configuration import configuration
@@ -126,7 +126,7 @@ def meta_train(
     JAX; `KeyboardInterrupt` after a checkpoint is written, if interrupted.
     """
     check_not_forked()
-    if jax.config.jax_disable_jit:
+    if jax.config.read("jax_disable_jit"):
         raise ValueError(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 
 SMALL = (
     *("--families", "xor", "--hidden", 2, "--unrolls", 2, "--batch", 4, "--query", 4),

@@ -13,7 +13,7 @@ from mutations import STRANGE, damaged, forged_text
 
 import hebbax as hx
 from hebbax import zoo
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 
 RULES = {
     "blur": hx.Blur(states=2),

@@ -201,8 +201,8 @@ def test_a_missing_rule_file_is_written_when_a_finished_run_is_called_again(tmp_
 
 def test_fewer_steps_than_there_were(tmp_path, straight):
     copy(straight, tmp_path)
-    with pytest.warns(RuntimeWarning, match="is at step 20 already, beyond the 10"):
-        same_result(train(tmp_path, steps=10), straight[0])
+    with pytest.raises(hx.CheckpointError, match="steps must be at least 20"):
+        train(tmp_path, steps=10)
 
 
 # What was found

@@ -146,11 +146,11 @@ class Search:
         if isinstance(self.strategy.adapt_sigma, cma.sigma_adaptation.CMAAdaptSigmaTPA):
             self.strategy.adapt_sigma.check_consistency = self._check_consistency
 
-    def _check_consistency(self, strategy: Any) -> None:
+    def _check_consistency(self, es: Any) -> None:
         # In place of a check of cma's own coordinates, which draws two from NumPy's global numbers.
-        if strategy.countiter > 3:
-            self._random.randint(0, strategy.N)
-            self._random.randint(0, strategy.N, 1)
+        if es.countiter > 3:
+            self._random.randint(0, es.N)
+            self._random.randint(0, es.N, 1)
 
     @property
     def population(self) -> int:
@@ -231,7 +231,7 @@ class Search:
             gauss = {"has_gauss": has_gauss, "gauss": float(arrays["random.gauss"])}
             held = {n.removeprefix("cma."): a for n, a in arrays.items() if n.startswith("cma.")}
             set_arrays(search.strategy, held, search._random.randn)
-            search.strategy.timer = cma.utilities.utils.ElapsedWCTime()
+            search.strategy.timer = cma.utilities.utils.ElapsedWCTime()  # pyright: ignore[reportAttributeAccessIssue]
             search._random.set_state({"bit_generator": "MT19937", "state": state, **gauss})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of cma cannot be read: {error}") from error

@@ -8,10 +8,10 @@ import jax
 from jaxtyping import PyTree
 
 import hebbax as hx
-from hebbax._rule_file import read_rule_file, save_rule
 from hebbax.papers._experiment import Experiment
 from hebbax.papers._training import minutes, one_run
 from hebbax.recipes import LOOK, SIZE, UnsupervisedHebbian
+from hebbax.rule_file import read_rule_file, save_rule
 from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import AbstractFamily
 
