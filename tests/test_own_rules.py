@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax import _rule_file
+from hebbax import rule_file
 from hebbax.rules import AbstractRule
 
 
@@ -36,7 +36,7 @@ class Delta(AbstractRule):
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch):
-    monkeypatch.setattr(_rule_file, "_registered", {})
+    monkeypatch.setattr(rule_file, "_registered", {})
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_run_writes_its_rule(tmp_path, family):
 def test_the_command_line_takes_the_class(path, capsys, monkeypatch):
     from hebbax.cli import main
 
-    monkeypatch.setattr(_rule_file, "_registered", {})
+    monkeypatch.setattr(rule_file, "_registered", {})
     assert main(["show", str(path)]) == 2
     assert "--rule-class MODULE:CLASS" in capsys.readouterr().err
     assert main(["show", str(path), "--rule-class", f"{__name__}:Delta"]) == 0

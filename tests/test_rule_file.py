@@ -130,8 +130,8 @@ def test_of_another_program_with_types_numpy_lacks(path, dtype):
 
 
 def test_newer_format(refused, parts):
-    message = refused(parts[0], {**parts[1], "hebbax_format": "2"})
-    assert "format 2" in message
+    message = refused(parts[0], {**parts[1], "hebbax_format": "3"})
+    assert "format 3" in message
     assert "install a newer one" in message
 
 
