@@ -71,7 +71,7 @@ def test_something_that_holds_itself():
 
 # Names of arrays
 
-CLASH = {"w.a": np.ones(2), "w": {"a": np.zeros(2)}, "\\": {".": np.full(2, 3.0)}}
+CLASH = {"w.a": ONE, "w": {"a": 0 * ONE}, "\\": {".": 3 * ONE}}
 
 
 def test_names_do_not_clash():
@@ -82,6 +82,6 @@ def test_names_do_not_clash():
 
 
 def test_old_names_are_read():
-    tree = {"w.a": np.ones(2), "v": {"a": np.zeros(2)}}
+    tree = {"w.a": ONE, "v": {"a": 0 * ONE}}
     back = from_arrays(jax.eval_shape(lambda: tree), {"w.a": tree["w.a"], "v.a": tree["v"]["a"]})
     jax.tree.map(np.testing.assert_array_equal, back, tree)
