@@ -65,7 +65,7 @@ def test_class_subset_is_relabelled(mnist):
         ({"classes": (1, 2.9)}, r"each item a whole number in \[0, 9\]; got \(1, 2\.9\)"),
     ],
 )
-def test_bad_options(mnist, arguments, message):
+def test_bad_options(mnist, unchecked, arguments, message):
     with pytest.raises(ValueError, match=message):
         tasks.images("mnist", **arguments)
 
