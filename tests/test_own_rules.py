@@ -59,7 +59,7 @@ def test_the_caller_names_the_class(path):
         hx.load_rule(path, rule=hx.Blur)
 
 
-def test_or_registers_it(path):
+def test_or_registers_it(path, unchecked):
     assert hx.register_rule(Delta) is Delta
     assert hx.load_rule(path)[0] == Delta(gain=0.5)
     classifier = hx.PlasticClassifier(path, hidden=(), steps=3, random_state=0)
