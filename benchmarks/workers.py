@@ -39,16 +39,19 @@ def build(workers):
     import optax
 
     import hebbax as hx
-    from hebbax.outer.engines import Setup, engine_for
+    from hebbax.outer.engines import Setup
 
     rule, key = hx.Hebbian(), jax.random.key(0)
     objective = hx.objectives.QueryCrossEntropy(steps=100, batch=256, query=256)
     method = hx.methods.TruncatedGradient(optax.adam(1e-4), clip=10.0, truncation=20, particles=4)
-    setup = Setup(rule, (hx.tasks.digits(),), objective, method, (128,), 1, 1, key)
+    training = hx.MetaTraining(
+        rule, hx.tasks.digits(), objective, method, hidden=(128,), steps=1, key=key
+    )
+    setup = Setup(training)
     if workers > 0:
         engine = hx.Ray(workers=workers, batch=1, staleness=4 * workers).engine(setup)
     else:
-        engine = engine_for(setup)
+        engine = method.engine(setup)
     state = engine.start(jax.tree.map(lambda a: a[None], rule.init(key)), key)
     engine.compile(state)
     return engine, state
@@ -59,7 +62,7 @@ def cpu_seconds(engine, workers):
     if workers <= 0:
         return time.process_time()
     try:
-        stats = [pathlib.Path(f"/proc/{pid}/stat").read_text() for pid in engine.crew.pids.values()]
+        stats = [pathlib.Path(f"/proc/{pid}/stat").read_text() for pid in engine.pool.pids.values()]
     except FileNotFoundError:
         return float("nan")
     ticks = sum(sum(map(int, text.rpartition(")")[2].split()[11:13])) for text in stats)

@@ -6,10 +6,10 @@ import os
 from unittest import mock
 
 from hebbax import cli
-from hebbax.papers._registry import NAMES
+from hebbax.recipes import RECIPES
 
 COLUMNS = "88"
-EXAMPLES = {"train": "blur/toy", "reproduce": "blur/toy", "data": "fetch"}
+EXAMPLES = {"train": next(iter(RECIPES)), "data": "fetch"}
 """Of commands whose options depend on the next word, the one that is shown."""
 
 
@@ -28,8 +28,6 @@ def _section(name):
     lines = [f"## hebbax {name}", "", *_help(name)]
     if name in EXAMPLES:
         lines += _help(name, EXAMPLES[name])
-    if name == "reproduce":
-        lines += ["All experiments: " + ", ".join(f"`{n}`" for n in NAMES) + ".", ""]
     return "\n".join(lines)
 
 

@@ -27,13 +27,15 @@ project_copyright = "The hebbax authors"
 version = release = hebbax.__version__
 language = "en_GB"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx-mathjax-offline"]
 exclude_patterns = ["_build", "**/runs", "**/.*"]
 # README.md in docs/results is the gallery.
 source_suffix = {".md": "myst-nb"}
 
 html_theme = "furo"
 html_title = f"hebbax {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -15,8 +15,8 @@ import numpy as np
 
 import hebbax as hx
 from hebbax import save_rule, zoo
-from hebbax._rule_file import read_rule_file
 from hebbax.papers.vsml._exact import Exact
+from hebbax.rule_file import read_rule_file
 
 NAME = "vsml/backprop"
 RESULT = Path(__file__).parent / "results/vsml/cloning"

@@ -14,8 +14,8 @@ from pathlib import Path
 import jax
 
 from hebbax import save_rule, zoo
-from hebbax._rule_file import read_rule_file
 from hebbax.cli import _zoo_table as zoo_table
+from hebbax.rule_file import read_rule_file
 
 SEEDS = 8
 PAGE = Path(__file__).parent / "results" / "zoo.md"

@@ -26,8 +26,8 @@ def trained_updates(card: Any) -> int | None:
     """
     options = as_card(as_card(card).get("options"))
     unrolls = options.get("final", options.get("unrolls"))
-    unrolls = unrolls if isinstance(unrolls, (list, tuple)) else [unrolls]
-    return max(unrolls) if unrolls and all(allows(_COUNT, n) for n in unrolls) else None
+    several: list[Any] = [*unrolls] if isinstance(unrolls, (list, tuple)) else [unrolls]
+    return max(several) if several and all(allows(_COUNT, n) for n in several) else None
 
 
 def trained_hidden(card: Any) -> tuple[int, ...] | None:

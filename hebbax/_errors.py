@@ -23,5 +23,9 @@ def check_choice(what: str, given: object, allowed: Iterable[str], *, none: bool
 
 def shown(value: object) -> str:
     """Return a value as a message quotes it: in one line, cut where it is long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):
+        # Python spells no number of thousands of digits, and nothing that is too deep.
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

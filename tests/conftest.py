@@ -16,6 +16,7 @@ MAPS = 20_000
 """Pieces of memory of a process that make the tests forget what they have compiled."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax import _rule_file
+from hebbax import rule_file
 from hebbax.rules import AbstractRule
 
 
@@ -36,7 +36,7 @@ class Delta(AbstractRule):
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch):
-    monkeypatch.setattr(_rule_file, "_registered", {})
+    monkeypatch.setattr(rule_file, "_registered", {})
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_caller_names_the_class(path):
         hx.load_rule(path, rule=hx.Blur)
 
 
-def test_or_registers_it(path):
+def test_or_registers_it(path, unchecked):
     assert hx.register_rule(Delta) is Delta
     assert hx.load_rule(path)[0] == Delta(gain=0.5)
     classifier = hx.PlasticClassifier(path, hidden=(), steps=3, random_state=0)
@@ -83,7 +83,7 @@ def test_a_run_writes_its_rule(tmp_path, family):
 def test_the_command_line_takes_the_class(path, capsys, monkeypatch):
     from hebbax.cli import main
 
-    monkeypatch.setattr(_rule_file, "_registered", {})
+    monkeypatch.setattr(rule_file, "_registered", {})
     assert main(["show", str(path)]) == 2
     assert "--rule-class MODULE:CLASS" in capsys.readouterr().err
     assert main(["show", str(path), "--rule-class", f"{__name__}:Delta"]) == 0

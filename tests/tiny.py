@@ -69,8 +69,8 @@ class Chain(AbstractProblem):
             return after, jnp.where(live, jnp.sum((after - 1) ** 2), 0.0)
 
         state, losses = jax.lax.scan(update, particle.nets, jnp.arange(steps))
-        number = steps if taken is None else taken
-        loss = jnp.sum(losses) / number
+        number = jnp.asarray(steps if taken is None else taken)
+        loss = jnp.sum(losses) / number.astype(float)
         after = Particle(state, particle.key, particle.position + number)
         return after, (loss, {"accuracy": jnp.exp(-loss)})
 
@@ -78,7 +78,7 @@ class Chain(AbstractProblem):
 class Distance(hx.objectives.AbstractObjective):
     """An objective of a user's own: how far θ's learning rate is from a half."""
 
-    def __call__(self, rule, theta, net, episode):
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
         loss = jnp.sum((theta.learning_rate - 0.5) ** 2) + 0 * jnp.sum(episode.x)
         return loss, {}
 

@@ -123,7 +123,7 @@ def _flatten(
     part, rest = eqx.partition(select(net), eqx.is_inexact_array)
     flat, unravel = ravel_pytree(part)
     if flat.size == 0:
-        raise ValueError("select picks no numbers from the network; it must pick some arrays.")
+        raise ValueError("select must pick some arrays of the network; got none.")
     return flat, lambda weights: eqx.tree_at(
         select, net, eqx.combine(unravel(weights), rest), is_leaf=lambda leaf: leaf is None
     )

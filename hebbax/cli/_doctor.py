@@ -175,14 +175,15 @@ def _recipe_of(name: str) -> Recipe:
     with blame(f"RUN {name}"):
         card = read_config(folder).get("card") or {}
     made_by = card.get("recipe")
-    if made_by not in RECIPES:
+    if not isinstance(made_by, str) or made_by not in RECIPES:
         raise BadInputError(
             f"RUN {name} was not made by a recipe ({', '.join(RECIPES)}), but by "
             f"{made_by or 'a program'}; call hebbax.diagnose in Python."
         )
-    options: dict[str, Any] = {
-        n: tuple(v) if isinstance(v, list) else v for n, v in card["options"].items()
-    }
+    given = card.get("options")
+    if not isinstance(given, dict):
+        raise BadInputError(f"RUN {name} has a config.json whose card tells no options.")
+    options: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     unknown = options.keys() - {field.name for field in dataclasses.fields(RECIPES[made_by])}
     if unknown:
         raise BadInputError(
@@ -197,8 +198,8 @@ def _theta(folder: Path, recipe: Recipe) -> tuple[Any, str]:
     """Return the best θ of a run so far, and what it is. **Raises:** `BadInputError`."""
     import jax
 
-    from hebbax._rule_file import read_rule_file
     from hebbax._trees import from_arrays
+    from hebbax.rule_file import read_rule_file
     from hebbax.runs import checkpoint
 
     skeleton = jax.eval_shape(recipe.rule().init, jax.random.key(0))

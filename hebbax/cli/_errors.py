@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hebbax._errors import check_choice
+from hebbax._foreign import short
 
 
 class BadInputError(Exception):
@@ -44,13 +45,15 @@ def blame(context: str, options: Sequence[str] = ()) -> Iterator[None]:
     """Turn what is refused inside into a `BadInputError` that begins with `context`.
 
     Only for calls that refuse what the user gave: it takes `ValueError` and `OSError` for the
-    user's doing. Where the message begins with the name of one of `options`, that is spelt as on
-    the command line and stands for the context.
+    user's doing, and numbers too large for the machine. Where the message begins with the name of
+    one of `options`, that is spelt as on the command line and stands for the context.
     """
     try:
         yield
     except (ValueError, OSError) as error:
         raise BadInputError(worded(str(error), context, options)) from error
+    except (OverflowError, MemoryError) as error:
+        raise BadInputError(f"{context}: this is too large ({short(error)}).") from error
 
 
 def worded(message: str, context: str, options: Sequence[str]) -> str:

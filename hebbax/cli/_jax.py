@@ -3,7 +3,7 @@
 import os
 import sys
 
-from hebbax._cache import cache_folder
+from hebbax._cache import cache_folder, others_can_write
 
 LARGEST = 8
 
@@ -27,9 +27,12 @@ def set_up_jax(runs: int | None = None) -> None:
 
     folder = cache_folder() / "xla"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        why = others_can_write(folder)
     except OSError as error:
-        print(f"note: no compilation cache in {folder} ({error.strerror})", file=sys.stderr)
+        why = error.strerror
+    if why:
+        print(f"note: no compilation cache in {folder} ({why})", file=sys.stderr)
     else:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         # Dozens of programs that compile in a tenth of a second each make a second start slow.

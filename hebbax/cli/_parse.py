@@ -12,6 +12,8 @@ import tyro
 from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from hebbax._foreign import short
+from hebbax._options import LARGEST
 from hebbax.cli._errors import BadInputError, worded
 
 registry = ConstructorRegistry()
@@ -113,16 +115,29 @@ _FORMS: tuple[tuple[str, Callable[[re.Match[str], list[list[str]], Sequence[str]
 
 def _whole(word: str) -> int:
     try:
-        return int(word)
+        return _bounded(word)
     except ValueError:
-        raise ValueError(f"must be a whole number; got {word!r}.") from None
+        raise ValueError(f"must be a whole number; got {short(word, 60)!r}.") from None
 
 
 def _whole_numbers(words: Sequence[str]) -> tuple[int, ...]:
     try:
-        return tuple(map(int, words))
+        return tuple(map(_bounded, words))
     except ValueError:
-        raise ValueError(f"must be whole numbers; got {' '.join(words)!r}.") from None
+        raise ValueError(f"must be whole numbers; got {short(' '.join(words), 60)!r}.") from None
+
+
+def _bounded(word: str) -> int:
+    number = int(word)
+    if abs(number) > LARGEST:
+        raise ValueError
+    return number
+
+
+def _path(word: str) -> Path:
+    if not word or "\0" in word:
+        raise ValueError(f"must be a path; got {word!r}.")
+    return Path(word)
 
 
 def _number(word: str) -> float:
@@ -136,8 +151,8 @@ _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     int: ("INT", _whole),
     int | None: ("INT", _whole),
     float: ("FLOAT", _number),
-    Path: ("PATH", Path),
-    Path | None: ("PATH", Path),
+    Path: ("PATH", _path),
+    Path | None: ("PATH", _path),
 }
 
 

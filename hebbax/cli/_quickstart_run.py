@@ -19,12 +19,12 @@ from hebbax._compile_clock import CompileClock
 from hebbax._errors import check_choice
 from hebbax._files import write_whole
 from hebbax._progress import Progress
-from hebbax._rule_file import save_rule
 from hebbax._version import __version__
 from hebbax.inner import RATES, Curves, best_backprop, evaluate
 from hebbax.outer.methods import Gradient
 from hebbax.outer.objectives import OnlineCrossEntropy
 from hebbax.recipes import QUICKSTART_RULE
+from hebbax.rule_file import save_rule
 from hebbax.rules import Blur
 from hebbax.runs import Result, meta_train
 from hebbax.tasks import AbstractFamily

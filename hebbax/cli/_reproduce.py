@@ -10,17 +10,20 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, blame, check_seed, check_writable
-from hebbax.papers import find
+from hebbax.papers import NAMES, find
 
 
 @dataclasses.dataclass(frozen=True)
 class Reproduce(Command):
     """Repeat a figure of a paper, and say whether its claim holds."""
 
-    experiment: Annotated[Positional[str], tyro.conf.arg(metavar="EXPERIMENT")]
-    """Which figure, such as blur/gradient-equivalence."""
+    experiment: Annotated[
+        Positional[str],
+        tyro.conf.arg(metavar="EXPERIMENT", help=f"Which figure: {', '.join(NAMES)}."),
+    ]
     budget: Literal["smoke", "small", "paper"] = "small"
-    """smoke: seconds. small: at most half an hour on two cores. paper: the paper's settings."""
+    """smoke: only whether everything runs. small: at most half an hour on two cores. paper: the
+    paper's settings."""
     out: Path | None = None
     """Where result.json, data.csv and figure.png go; results/EXPERIMENT by default."""
     seed: int = 0
@@ -52,6 +55,6 @@ class Reproduce(Command):
             return 0
         say(place, result["shows"])
         say(place, f"claim: {result['claim']}")
-        say(place, f"holds: {'yes' if result['holds'] else 'no'} ({result['criterion']})")
+        say(place, f"holds: {result['verdict']} (decided by: {result['criterion']})")
         say(place, f"{folder / 'figure.png'}, data.csv and result.json beside it")
         return 0

@@ -13,14 +13,14 @@ from jaxtyping import PyTree
 
 from hebbax import zoo
 from hebbax._card import as_card, title
-from hebbax._rule_file import (
+from hebbax.cli._errors import BadInputError, blame
+from hebbax.rule_file import (
     ForeignRuleError,
     family_name,
     hyperparameters,
     read_rule_file,
     register_rule,
 )
-from hebbax.cli._errors import BadInputError
 from hebbax.rules import AbstractRule
 
 
@@ -105,8 +105,12 @@ def _imported(name: str) -> type[AbstractRule]:
 def _path(name: str) -> Path:
     if name in zoo.list():
         return zoo.path(name)
+    if not name or "\0" in name:
+        raise BadInputError(f"RULE must be a path or a name; got {name!r}.")
     path = Path(name)
-    if path.is_dir():
+    with blame(f"RULE {name}"):
+        is_folder, exists = path.is_dir(), path.exists()
+    if is_folder:
         inside = path / "rule.safetensors"
         if not inside.is_file():
             raise BadInputError(
@@ -114,7 +118,7 @@ def _path(name: str) -> Path:
                 f"first checkpoint."
             )
         return inside
-    if path.exists():
+    if exists:
         return path
     near = difflib.get_close_matches(name, zoo.list(), n=1, cutoff=0.5)
     raise BadInputError(

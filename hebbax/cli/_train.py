@@ -31,7 +31,8 @@ else:
 
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
-    """Meta-train a rule by a recipe, or go on with an interrupted run."""
+    """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
+    options from it, and more --steps go on with one that is over."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
@@ -75,6 +76,8 @@ class Train(Command):
             )
         except CheckpointError as error:
             raise BadInputError(f"--out {self.folder}: {error}") from error
+        except RuntimeError as error:
+            raise BadInputError(f"RECIPE {self.recipe.name}: {error}") from error
         except OSError as error:
             # By now the data are in memory: only the run's folder is left to fail.
             raise BadInputError(f"--out {self.folder} cannot be written: {error}.") from error
@@ -109,7 +112,7 @@ class Train(Command):
 
     def _check_same_run(self) -> None:
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
-        from hebbax._rule_file import read_rule_file
+        from hebbax.rule_file import read_rule_file
 
         file = self.folder / "rule.safetensors"
         if not file.is_file():
@@ -122,34 +125,30 @@ class Train(Command):
                 f"give another folder."
             )
         before = card.get("options", {})
-        for name, value in self.recipe.options().items():
-            if name in before and before[name] != value:
-                raise BadInputError(
-                    f"{flag(name)} is {_spelt(value)}, but the run in {self.folder} has "
-                    f"{_spelt(before[name])}; give the same to go on with it, or another --out."
-                )
+        # More steps go on with a run that is over.
+        differ = [
+            f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"
+            for name, value in self.recipe.options().items()
+            if name in before and before[name] != value and name != "steps"
+        ]
+        if differ:
+            raise BadInputError(
+                f"the run in {self.folder} has other options: {'; '.join(differ)}; give the same "
+                f"to go on with it (hebbax train --resume {self.folder} does), or another --out."
+            )
 
     def _say_what(self, place: Any, families: Sequence[Any], start: int) -> None:
         import jax
 
         from hebbax.cli._rule import count
-        from hebbax.outer import layer_sizes
 
-        rule, key = self.recipe.rule(), jax.random.key(0)
-        theta = jax.eval_shape(rule.init, key)
-        networks: dict[str, int] = {}
-        hidden, objective = self.recipe.layers(len(families)), self.recipe.objective()
-        for index in range(len(families)):
-            sizes = layer_sizes(families, index, hidden, objective)
-            net = jax.eval_shape(
-                lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, key
-            )
-            networks["-".join(map(str, sizes))] = count(net)
+        training = self.recipe.training(tuple(families))
+        theta, networks = jax.eval_shape(training.rule.init, training.key), training.networks()
         synapses = ", ".join(f"{number:,} in {sizes}" for sizes, number in networks.items())
         say(
             place,
-            f"{self.recipe.name}: {type(rule).__name__}, {count(theta):,} meta-parameters θ, "
-            f"synapses φ: {synapses}; on {'; '.join(family.name for family in families)}",
+            f"{self.recipe.name}: {type(training.rule).__name__}, {count(theta):,} meta-parameters "
+            f"θ, synapses φ: {synapses}; on {'; '.join(family.name for family in families)}",
         )
         if start >= self.recipe.steps:
             say(place, f"the run in {self.folder} is complete: there is nothing left to train")
@@ -204,6 +203,9 @@ class Train(Command):
         )
         rule = shlex.quote(str(self.folder))
         hidden = " ".join(("--hidden", *map(str, self.recipe.hidden)))
+        network = getattr(self.recipe, "network", "mlp")
+        if network != "mlp":
+            hidden = f"--network {network} {hidden}"
         say(place, f"go on with: hebbax show {rule}")
         if self.recipe.evaluation:
             words = f"{hidden} {self.recipe.evaluation}"

@@ -21,7 +21,7 @@ from hebbax.outer.engines import (
     Streaks,
     finite_mean,
 )
-from hebbax.outer.methods import AbstractDescent, Estimate, finite, mean_of_finite
+from hebbax.outer.methods import Estimate, finite, mean_of_finite
 
 
 def start_pool(
@@ -82,10 +82,9 @@ class AsynchronousEngine(HasPool, AbstractEngine[Learner]):
     """
 
     def __init__(self, setup: Setup, resources: Resources, batch: int, staleness: int):
-        assert isinstance(setup.method, AbstractDescent)
         self.setup, self._resources = setup, resources
         self._batch, self._staleness = batch, staleness
-        self.method: AbstractDescent = setup.method
+        self.method: Any = setup.training.method
         self._program: Any = jax.jit(self._follow)
         self._last: Learner | None = None
         self._lineage = 0
@@ -166,7 +165,10 @@ class AsynchronousEngine(HasPool, AbstractEngine[Learner]):
         mean = mean._replace(nonfinite=jnp.mean(jnp.where(good, estimates.nonfinite, 1)))
         theta, optimizer, metrics = self.method.follow(state.theta, state.optimizer, mean)
         streaks = state.streaks.after(metrics["nonfinite"][None] >= 1, state.version)
-        return Learner(theta, optimizer, state.version + 1, state.born, streaks), metrics
+        version = state.version + 1
+        return dataclasses.replace(
+            state, theta=theta, optimizer=optimizer, version=version, streaks=streaks
+        ), metrics
 
     def thetas(self, state: Learner) -> PyTree:
         """Return θ, with a leading axis."""
@@ -218,8 +220,8 @@ class ClusterSearchEngine(HasPool, SearchEngine):
         pool = self.pool
         lost = pool.lost
         state, metrics = super().advance(state, first, count)
-        metrics["workers"] = [float(pool.alive)] * self.setup.runs
-        metrics["lost"] = [float(pool.lost - lost)] * self.setup.runs
+        metrics["workers"] = [float(pool.alive)] * self.setup.training.runs
+        metrics["lost"] = [float(pool.lost - lost)] * self.setup.training.runs
         return state, metrics
 
     def _on_workers(self, families: Any, key: Any, step: int, population: Any) -> Any:

@@ -1,15 +1,16 @@
 """`Ray`: meta-training by workers on a cluster, any of which may be lost at any time."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 
+from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, check_options
 from hebbax.cluster._engines import AsynchronousEngine, ClusterSearchEngine
 from hebbax.cluster._worker_pool import Resources, import_ray
 from hebbax.cluster._workers import lives
+from hebbax.networks import Architectures
 from hebbax.outer.engines import AbstractEngine, Setup
-from hebbax.outer.methods import CMAES, AbstractDescent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Ray:
       whole `cpus`, at least one, and no accelerator if `gpus` is 0.
     - `address`: of a running cluster, as `ray.init` takes it; all its machines need the same
       versions of hebbax and JAX. None for the one that this process has initialised, or else a
-      local one that is just as large as is asked for here, and ends with this process.
+      local one that is just as large as is asked for here, listens on this machine's loopback
+      address only, and ends with this process.
     - `patience`: seconds without a sign of any worker after which the run ends with an error;
       more than the longest compilation.
 
@@ -66,26 +68,18 @@ class Ray:
     what workers run fails, or all are lost again and again.
     """
 
-    workers: int = 2
-    batch: int | None = None
-    staleness: int = 10
-    members: int = 4
-    cpus: float = 1.0
-    gpus: float = 0.0
+    workers: Annotated[int, AT_LEAST_1] = 2
+    batch: Annotated[int, AT_LEAST_1] | None = None
+    staleness: Annotated[int, NOT_NEGATIVE] = 10
+    members: Annotated[int, AT_LEAST_1] = 4
+    cpus: Annotated[float, POSITIVE] = 1.0
+    gpus: Annotated[float, NOT_NEGATIVE] = 0.0
     address: str | None = None
-    patience: float = 1800.0
+    patience: Annotated[float, POSITIVE] = 1800.0
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
-        for name, least in (("workers", 1), ("batch", 1), ("staleness", 0), ("members", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}; got {value}.")
-        for name in ("cpus", "patience"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}.")
-        if not self.gpus >= 0:
-            raise ValueError(f"gpus must be at least 0; got {self.gpus}.")
+        check_options(self)
 
     @property
     def enough(self) -> int:
@@ -116,35 +110,37 @@ class Ray:
                 f"workers=Ray(...) needs a program of one process; this one has "
                 f"{jax.process_count()}, joined by jax.distributed."
             )
-        if isinstance(setup.method, CMAES):
-            return
-        if not isinstance(setup.method, AbstractDescent):
+        training = setup.training
+        method = training.method
+        if method.shares is None:
             raise ValueError(
                 f"workers=Ray(...) needs CMAES or a method that follows a gradient; "
-                f"got {type(setup.method).__name__}."
+                f"got {type(method).__name__}."
             )
-        if setup.runs != 1:
+        if method.shares == "members":
+            return
+        if training.runs != 1:
             raise ValueError(
-                f"runs must be 1 with workers=Ray(...) and {type(setup.method).__name__}, whose "
-                f"workers all serve one θ; got {setup.runs}."
+                f"runs must be 1 with workers=Ray(...) and {type(method).__name__}, whose "
+                f"workers all serve one θ; got {training.runs}."
             )
-        if setup.architectures is not None:
-            _check_single_lives(setup, setup.method)
+        if isinstance(training.hidden, Architectures):
+            _check_single_lives(setup, method)
 
     def engine(self, setup: Setup) -> AbstractEngine[Any]:
         """Return the engine whose meta-steps the workers compute."""
         self.check(setup)
         resources = Resources(self.workers, self.cpus, self.gpus, self.address, self.patience)
-        if isinstance(setup.method, CMAES):
+        if setup.training.method.shares == "members":
             return ClusterSearchEngine(setup, resources, self.members)
         return AsynchronousEngine(setup, resources, self.enough, self.staleness)
 
 
-def _check_single_lives(setup: Setup, method: AbstractDescent) -> None:
+def _check_single_lives(setup: Setup, method: Any) -> None:
     """Refuse particles that would have to live side by side in networks of one size."""
 
     def begin(key: Any) -> Any:
-        return method.begin(setup.problem(), setup.rule.init(key), key)
+        return method.begin(setup.problem(), setup.training.rule.init(key), key)
 
     found = lives(jax.eval_shape(begin, setup.key))
     number = max((each.left.shape[0] for each in found), default=1)

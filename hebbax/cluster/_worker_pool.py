@@ -1,17 +1,21 @@
 """A pool of Ray actors, each replaced by a fresh one when it is lost."""
 
+import contextlib
 import dataclasses
+import importlib
 import logging
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hebbax.cluster._workers import Place, Worker
 
 STORE = 256 * 2**20
 """Bytes of shared memory that a local cluster may use for what is sent around, at least."""
+
+LOOPBACK = "127.0.0.1"
 
 INLINE = 64 * 2**10
 """Up to so many bytes are faster sent along with a call than kept in shared memory."""
@@ -205,6 +209,10 @@ def _open(ray: Any, address: str | None, cpus: float, gpus: float, store: int) -
 
 
 def _start(ray: Any, cpus: float, gpus: float, store: int, quiet: dict[str, Any]) -> None:
+    """Start a cluster that nothing outside of this machine can reach.
+
+    **Raises:** `RuntimeError` if the folder for its sockets has too long a name.
+    """
     settings = {
         # A cluster of one's own reports nothing to anyone, and leaves the environment's list of
         # accelerators alone: workers without one are told so by their own setting.
@@ -214,14 +222,47 @@ def _start(ray: Any, cpus: float, gpus: float, store: int, quiet: dict[str, Any]
     added = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(added)
     try:
-        ray.init(
-            "local",
-            num_cpus=math.ceil(cpus),
-            num_gpus=math.ceil(gpus),
-            include_dashboard=False,
-            object_store_memory=store,
-            **quiet,
-        )
+        with _loopback(ray):
+            ray.init(
+                "local",
+                num_cpus=math.ceil(cpus),
+                num_gpus=math.ceil(gpus),
+                include_dashboard=False,
+                object_store_memory=store,
+                _node_ip_address=LOOPBACK,
+                **quiet,
+            )
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+        raise RuntimeError(
+            f"Ray cannot start: the paths of its sockets in {folder} would be longer than the "
+            f"system allows; set RAY_TMPDIR (or TMPDIR) to a folder with a shorter name."
+        ) from error
     finally:
         for name in added:
             del os.environ[name]
+    found = ray.util.get_node_ip_address()
+    if found != LOOPBACK:
+        warnings.warn(
+            f"this version of Ray ({ray.__version__}) listens on {found} instead of {LOOPBACK} "
+            f"alone: other machines can reach the cluster.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+@contextlib.contextmanager
+def _loopback(ray: Any) -> Iterator[None]:
+    # Ray takes a given 127.0.0.1 for a mistake and puts the machine's outward address in its place.
+    services = importlib.import_module("ray._private.services")
+    resolve = getattr(services, "resolve_ip_for_localhost", None)
+    if resolve is None:
+        yield
+        return
+    services.resolve_ip_for_localhost = lambda host: host  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve  # pyright: ignore[reportAttributeAccessIssue]

@@ -19,9 +19,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
 from hebbax._version import __version__
-from hebbax.networks import Hidden
+from hebbax.networks import Architectures, Hidden
 from hebbax.outer.engines import Setup
-from hebbax.outer.methods import AbstractDescent, Estimate, Lives
+from hebbax.outer.methods import Estimate, Lives
 
 COMPILED = 32
 """Programs of so many architectures are kept; each holds memory."""
@@ -109,7 +109,7 @@ class Worker:
         """Set JAX up, compile with `arguments` like those to come, and return the process id."""
         self._place.settle()
         setup = pickle.loads(self._job)
-        kind = Estimator if isinstance(setup.method, AbstractDescent) else Evaluator
+        kind = Estimator if setup.training.method.shares == "estimates" else Evaluator
         kind(setup, self._number).compute(*arguments)
         # Anew, for the first one's random numbers have moved on; compiled programs are kept.
         self._work = kind(setup, self._number)
@@ -125,7 +125,7 @@ class Estimator:
 
     **Arguments:**
 
-    - `setup`: what is solved, by a method that is an `AbstractDescent`.
+    - `setup`: what is solved, by a method whose estimates can be shared.
     - `number`: decides all random numbers together with the setup's key.
     """
 
@@ -134,7 +134,7 @@ class Estimator:
         self._key = jax.random.fold_in(setup.key, number)
         self._count = 0
         self._lineage: int | None = None
-        self._hidden = setup.hidden
+        self._hidden = setup.training.units
         self._carried: PyTree = None
 
     def compute(self, lineage: int, version: int, theta: PyTree) -> Estimate:
@@ -152,9 +152,9 @@ class Estimator:
         )
         self._count += 1
         setup, families = self._setup, self._setup.families
-        drawn = setup.architectures
+        drawn = _architectures(setup)
         if lineage != self._lineage or (drawn is not None and over(self._carried)):
-            self._hidden = setup.hidden if drawn is None else drawn.draw(k_hidden)
+            self._hidden = setup.training.units if drawn is None else drawn.draw(k_hidden)
             begin, _ = _estimate_programs(_Of(setup, self._hidden))
             self._carried = begin(families, theta, k_begin)
             self._lineage = lineage
@@ -178,13 +178,18 @@ class Evaluator:
         """
         setup = self._setup
         key = setup.step_key(setup.key, step)
-        key = key[run] if setup.apart else key
-        hidden = setup.hidden
-        if setup.architectures is not None:
+        key = key[run] if setup.training.per_run else key
+        hidden, drawn = setup.training.units, _architectures(setup)
+        if drawn is not None:
             # A whole population is compared on one architecture.
-            hidden = setup.architectures.draw(jax.random.fold_in(key, 1))
+            hidden = drawn.draw(jax.random.fold_in(key, 1))
         losses = _losses_program(_Of(setup, hidden))
         return jax.device_get(losses(setup.families, key, rows))
+
+
+def _architectures(setup: Setup) -> Architectures | None:
+    hidden = setup.training.hidden
+    return hidden if isinstance(hidden, Architectures) else None
 
 
 class _Of:
@@ -207,8 +212,7 @@ class _Of:
 
 @functools.lru_cache(COMPILED)
 def _estimate_programs(of: _Of) -> tuple[Any, Any]:
-    method = of.setup.method
-    assert isinstance(method, AbstractDescent)
+    method: Any = of.setup.training.method
 
     def begin(families: Any, theta: PyTree, key: Any) -> PyTree:
         return method.begin(of.problem(families), theta, key)
@@ -221,7 +225,7 @@ def _estimate_programs(of: _Of) -> tuple[Any, Any]:
 
 @functools.lru_cache(COMPILED)
 def _losses_program(of: _Of) -> Any:
-    skeleton = jax.eval_shape(of.setup.rule.init, of.setup.key)
+    skeleton = jax.eval_shape(of.setup.training.rule.init, of.setup.key)
     unravel = ravel_pytree(jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), skeleton))[1]
 
     def losses(families: Any, key: Any, rows: Any) -> Any:

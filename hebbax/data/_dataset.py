@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int, Int32, UInt8
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,25 @@ def check_pair(x: np.ndarray, y: np.ndarray, classes: int, x_file: str, y_file: 
             f"{y_file} holds a label outside the {classes} classes of this data set: "
             f"row {row} is {int(y[row])} when counted from 0"
         )
+
+
+def whole_labels(y: np.ndarray, origin: str) -> Int[np.ndarray, "n"]:
+    """Return labels as whole numbers of 64 bits, so that none changes before it is checked.
+
+    **Raises:** `ValueError` if they are not one row of whole numbers.
+    """
+    if y.ndim != 1 or y.dtype.kind not in "iuf":
+        raise ValueError(f"{origin} holds labels as {y.dtype} {list(y.shape)}, not int [n]")
+    if y.dtype.kind == "f":
+        if not (np.isfinite(y).all() and np.array_equal(y, np.rint(y))):
+            raise ValueError(f"{origin} holds labels that are no whole numbers")
+        y = np.clip(y.astype(float), -(2.0**62), 2.0**62)
+    elif y.dtype == np.uint64:
+        y = np.minimum(y, np.uint64(2**62))
+    return y.astype(np.int64)
+
+
+def check_apart(train_x: np.ndarray, test_x: np.ndarray, train: str, test: str) -> None:
+    """Raise `ValueError` if the examples to test on are those to train on."""
+    if np.array_equal(train_x, test_x):
+        raise ValueError(f"{test} holds the examples of {train}, not others to test on")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pooch
 
 from hebbax._cache import cache_folder
-from hebbax.data._sources import SOURCES, File, Layout, Source, source
+from hebbax.data._sources import SOURCES, File, FileLayout, Source, source
 
 ENVIRONMENT = "HEBBAX_DATA"
 
@@ -49,7 +49,7 @@ def roots(directory: str | os.PathLike[str] | None) -> tuple[Path, ...]:
     return (root, cache_folder())
 
 
-def locate(entry: Source, places: tuple[Path, ...]) -> tuple[Layout, tuple[Path, ...]] | None:
+def locate(entry: Source, places: tuple[Path, ...]) -> tuple[FileLayout, tuple[Path, ...]] | None:
     """The first layout all of whose files lie in one of `places`, and where; None if none does."""
     for layout in entry.layouts:
         found = tuple(_find(entry, file.name, places) for file in layout.files)
@@ -64,11 +64,13 @@ def _find(entry: Source, name: str, places: tuple[Path, ...]) -> Path | None:
             path = place / folder / name
             if path.is_file():
                 return path
+            if path.exists():
+                raise ValueError(f"{path} is not a regular file, so nothing is read from it")
     return None
 
 
-def refuse_foreign(entry: Source, layout: Layout, paths: tuple[Path, ...]) -> None:
-    """Refuse a file that is, byte for byte, another official file put under this name.
+def refuse_foreign(entry: Source, layout: FileLayout, paths: tuple[Path, ...]) -> None:
+    """Refuse a file that is, byte for byte, another official file, or a damaged official one.
 
     **Raises:** `ValueError` naming the file and what it really is.
     """
@@ -83,11 +85,19 @@ def refuse_foreign(entry: Source, layout: Layout, paths: tuple[Path, ...]) -> No
             for known in other.download.files
             if known.size == size and known.sha256 != file.sha256
         ]
-        if others:
-            digest = sha256(path)
-            for title, known in others:
-                if known.sha256 == digest:
-                    raise ValueError(f"{path} is the {title} file {known.name}, not {entry.title}")
+        if not others and file.size != size:
+            continue
+        digest = sha256(path)
+        for title, known in others:
+            if known.sha256 == digest:
+                raise ValueError(
+                    f"{path} is the {title} file {known.name}, not {entry.title}'s {file.name}"
+                )
+        if file.size == size and file.sha256 != digest:
+            raise ValueError(
+                f"{path} is damaged: it is as long as the official file, but its SHA-256 is not "
+                f"{file.sha256}"
+            )
 
 
 def sha256(path: Path) -> str:
@@ -96,7 +106,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def download(entry: Source, places: tuple[Path, ...]) -> tuple[Layout, tuple[Path, ...]]:
+def download(entry: Source, places: tuple[Path, ...]) -> tuple[FileLayout, tuple[Path, ...]]:
     """Download those official files that are in none of `places` into the cache.
 
     **Raises:** `FileNotFoundError` if they cannot be had; `ValueError` if they are not what the
@@ -140,7 +150,7 @@ def _destination(entry: Source) -> str:
 
 def files_of(
     entry: Source, directory: str | os.PathLike[str] | None
-) -> tuple[Layout, tuple[Path, ...]]:
+) -> tuple[FileLayout, tuple[Path, ...]]:
     """Find, or download, the files of `entry`; foreign files are refused.
 
     **Raises:** `FileNotFoundError` naming file, address and folder; `ValueError` for foreign files.

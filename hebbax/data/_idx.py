@@ -4,6 +4,7 @@ Source: "The IDX file format", on the MNIST page of Y. LeCun.
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -14,14 +15,22 @@ from jaxtyping import UInt8
 _UNSIGNED_BYTE = 0x08
 
 
-def unzip(data: bytes, origin: str) -> bytes:
-    """Decompress gzip'ed `data`. **Raises:** `ValueError` if it is truncated or no gzip file."""
-    try:
-        return gzip.decompress(data)
-    except EOFError:
-        raise ValueError(f"{origin} is truncated: its gzip stream ends too early") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{origin} is not a sound gzip file: {error}") from None
+def unzip(data: bytes, origin: str, limit: int) -> bytes:
+    """Decompress gzip'ed `data` to at most `limit` bytes, checking its own checksum.
+
+    **Raises:** `ValueError` if it is truncated, damaged, no gzip file, or would be longer.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        try:
+            # One byte more: the checksum is looked at where the stream ends.
+            content = stream.read(limit + 1)
+        except EOFError:
+            raise ValueError(f"{origin} is truncated: its gzip stream ends too early") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{origin} is not a sound gzip file: {error}") from None
+    if len(content) > limit:
+        raise ValueError(f"{origin} holds more than the {limit:,} bytes of this data set's file")
+    return content
 
 
 def parse_idx(data: bytes, origin: str, ndim: int) -> UInt8[np.ndarray, "..."]:

@@ -6,21 +6,23 @@ Rows are sorted by character and then by drawer, 20 to a character, so that
 
 import io
 import re
-import zipfile
-import zlib
+import struct
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from hebbax.data._dataset import Dataset
-from hebbax.data._readers import load_npz
+from hebbax._foreign import refusing
+from hebbax.data._archives import load_npz, names_in_zip, names_of, read_zip
+from hebbax.data._dataset import Dataset, whole_labels
 from hebbax.data._sources import Source
 
 SIDE = 105
 DRAWERS = 20
 
-_MEMBER = re.compile(r"images_(?:background|evaluation)/([^/]+/[^/]+)/\d+_(\d+)\.png")
+_SPLITS = ("background", "evaluation")
+# No picture of 105 by 105 pixels is longer, compressed or not.
+_LONGEST_PNG = 2**17
 _Images = UInt8[np.ndarray, "_ side side"]
 _Part = tuple[_Images, Int32[np.ndarray, "_"], tuple[str, ...]]
 
@@ -28,15 +30,17 @@ _Part = tuple[_Images, Int32[np.ndarray, "_"], tuple[str, ...]]
 def read_omniglot_npz(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     """Bit-packed images: per split `bits` [n, 1379], `labels`, `drawer` (1-20) and `names`."""
     (path,) = paths
-    train, test = (_npz_part(path, split) for split in ("background", "evaluation"))
+    train, test = (
+        _npz_part(path, split, rows) for split, rows in zip(_SPLITS, entry.rows, strict=True)
+    )
     return _dataset(entry, train, test, path.parent)
 
 
-def _npz_part(path: Path, split: str) -> _Part:
+def _npz_part(path: Path, split: str, rows: int) -> _Part:
     fields = ("bits", "labels", "drawer", "names")
-    arrays = load_npz(path, tuple(f"{split}_{field}" for field in fields))
-    bits, labels, drawer, names = (arrays[f"{split}_{field}"] for field in fields)
     width = -(-SIDE * SIDE // 8)
+    arrays = load_npz(path, tuple(f"{split}_{field}" for field in fields), rows * width + 2**20)
+    bits, labels, drawer, names = (arrays[f"{split}_{field}"] for field in fields)
     if bits.dtype != np.uint8 or bits.ndim != 2 or bits.shape[1] != width:
         raise ValueError(
             f"{path} holds {split}_bits as {bits.dtype} {list(bits.shape)}, not uint8 [n, {width}]"
@@ -46,49 +50,59 @@ def _npz_part(path: Path, split: str) -> _Part:
             f"{path} holds {len(bits)} images, {len(labels)} labels and {len(drawer)} drawers in "
             f"its {split} part"
         )
+    labels = whole_labels(labels, f"{split}_labels of {path}")
+    drawer = whole_labels(drawer, f"{split}_drawer of {path}")
+    words = names_of(names, f"{split}_names of {path}")
     order = np.lexsort((drawer, labels))
-    labels = labels[order].astype(np.int32)
-    _check_complete(labels, drawer[order], len(names), f"{path} ({split} part)")
+    labels = labels[order]
+    _check_complete(labels, drawer[order], len(words), f"{path} ({split} part)")
+    labels = labels.astype(np.int32)
     x = np.unpackbits(bits[order], axis=1, count=SIDE * SIDE)
     x *= 255
-    return x.reshape(-1, SIDE, SIDE), labels, tuple(str(name) for name in names)
+    return x.reshape(-1, SIDE, SIDE), labels, words
 
 
 def read_omniglot_zip(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     """The official archives of PNG files, `<alphabet>/<character>/<code>_<drawer>.png`."""
-    train, test = (_zip_part(path) for path in paths)
+    train, test = (
+        _zip_part(path, split, rows)
+        for path, split, rows in zip(paths, _SPLITS, entry.rows, strict=True)
+    )
     return _dataset(entry, train, test, paths[0].parent)
 
 
-def _zip_part(path: Path) -> _Part:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            matches = [m for m in map(_MEMBER.fullmatch, archive.namelist()) if m]
-            found = sorted((m.group(1), int(m.group(2)), m.group(0)) for m in matches)
-            if not found:
-                raise ValueError(f"{path} holds no Omniglot image")
-            names = sorted({name for name, _, _ in found})
-            index = {name: i for i, name in enumerate(names)}
-            labels = np.array([index[name] for name, _, _ in found], np.int32)
-            drawer = np.array([number for _, number, _ in found])
-            _check_complete(labels, drawer, len(names), str(path))
-            x = np.empty((len(found), SIDE, SIDE), np.uint8)
-            for row, (_, _, member) in enumerate(found):
-                try:
-                    image = np.asarray(Image.open(io.BytesIO(archive.read(member))).convert("L"))
-                except (UnidentifiedImageError, OSError) as error:
-                    raise ValueError(f"{path}:{member} is not a sound PNG: {error}") from None
-                if image.shape != (SIDE, SIDE):
-                    raise ValueError(
-                        f"{path}:{member} has {image.shape} pixels, not {(SIDE, SIDE)}"
-                    )
-                x[row] = image
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} is truncated or not a zip file: {error}") from None
+def _zip_part(path: Path, split: str, rows: int) -> _Part:
+    # In the other part's place a file has none of these members.
+    pattern = re.compile(rf"images_{split}/([^/]+/[^/]+)/[0-9]+_([0-9]{{1,9}})\.png")
+    matches = [m for m in map(pattern.fullmatch, names_in_zip(path)) if m]
+    found = sorted((m.group(1), int(m.group(2)), m.group(0)) for m in matches)
+    if not found:
+        raise ValueError(f"{path} holds no Omniglot image of the {split} part")
+    if len(found) > rows:
+        raise ValueError(f"{path} holds {len(found):,} images, more than the {rows:,} of its part")
+    names = sorted({name for name, _, _ in found})
+    index = {name: i for i, name in enumerate(names)}
+    labels = np.array([index[name] for name, _, _ in found], np.int32)
+    drawer = np.array([number for _, number, _ in found])
+    _check_complete(labels, drawer, len(names), str(path))
+    members = [member for _, _, member in found]
+    pictures = read_zip(path, members, _LONGEST_PNG)
+    x = np.stack([_picture(pictures[member], f"{path}:{member}") for member in members])
     # In the PNG files ink is black.
     return np.subtract(255, x, out=x), labels, tuple(names)
+
+
+def _picture(data: bytes, origin: str) -> UInt8[np.ndarray, "side side"]:
+    """Read a PNG file, whose size is looked at before it is unpacked."""
+    from PIL import Image
+
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        raise ValueError(f"{origin} is not a sound PNG: it has no header of one")
+    width, height = struct.unpack(">II", data[16:24])
+    if (height, width) != (SIDE, SIDE):
+        raise ValueError(f"{origin} has {(height, width)} pixels, not {(SIDE, SIDE)}")
+    with refusing(f"{origin} is not a sound PNG"):
+        return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",)).convert("L"))
 
 
 def _check_complete(labels: np.ndarray, drawer: np.ndarray, characters: int, origin: str) -> None:

@@ -1,18 +1,23 @@
 """The reader of the movie reviews: which of the commonest words each one holds."""
 
-import json
+import io
 import lzma
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from hebbax._errors import shown
+from hebbax._foreign import parse_json, read_at_most, refusing
 from hebbax.data._dataset import Dataset, check_pair
 from hebbax.data._sources import Source
 
+# Bytes of a review, and of what is told about it, on average at most.
+_ROW = 2_000
 _WORD = re.compile(r"[a-z']+")
 _BREAK = re.compile(r"<br\s*/?>")
 
@@ -25,7 +30,7 @@ def read_reviews(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     one movie have its names in common.
     """
     (path,) = paths
-    reviews = _parse(path)
+    reviews = _parse(path, entry.rows[0])
     movies = sorted({movie for _, _, movie in reviews})
     # RandomState's stream is frozen by numpy's compatibility policy; default_rng's is not.
     order = np.random.RandomState(0).permutation(len(movies))
@@ -49,25 +54,36 @@ def read_reviews(entry: Source, paths: tuple[Path, ...]) -> Dataset:
     )
 
 
-def _parse(path: Path) -> list[tuple[list[str], int, str]]:
+def _parse(path: Path, rows: int) -> list[tuple[list[str], int, str]]:
     """Return words, label and movie of every review."""
+    limit = rows * _ROW
+    data = read_at_most(path, limit)
+    with refusing(f"{path} is truncated or not an xz file of text"):
+        with lzma.open(io.BytesIO(data)) as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:
+            raise ValueError(f"it holds more than {limit:,} bytes")
+        lines = io.StringIO(content.decode("utf-8"))
     reviews = []
-    number = 0
-    try:
-        with lzma.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                number += 1
-                row = json.loads(line)
-                words = set(_WORD.findall(_BREAK.sub(" ", row["text"]).lower()))
-                reviews.append((sorted(words), int(row["label"]), str(row["movie"])))
-    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is truncated or not an xz file of text: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} has no review in line {number}, a JSON object with text, label and movie: "
-            f"{error!r}"
-        ) from None
+    for number, line in enumerate(lines, 1):
+        what = f"{path} has no review in line {number}, a JSON object with text, label and movie"
+        if number > rows:
+            raise ValueError(f"{path} holds more than {rows:,} reviews")
+        with refusing(what):
+            reviews.append(_review(parse_json(line)))
     return reviews
+
+
+def _review(row: Any) -> tuple[list[str], int, str]:
+    if not isinstance(row, dict):
+        raise ValueError(f"it holds {shown(row)}")
+    for name, kind in (("text", str), ("label", int), ("movie", str)):
+        if type(row.get(name)) is not kind:
+            raise ValueError(f"its {name} is {shown(row.get(name))}")
+    if row["label"] not in (0, 1):
+        raise ValueError(f"its label outside of 0 and 1 is {shown(row['label'])}")
+    words = set(_WORD.findall(_BREAK.sub(" ", row["text"]).lower()))
+    return sorted(words), row["label"], row["movie"]
 
 
 def _bags(

@@ -21,7 +21,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """One form a data set comes in: the files it needs, and the name of their reader."""
 
     reader: str
@@ -40,11 +40,13 @@ class Source:
     homepage: str
     licence: str
     citation: str
-    layouts: tuple[Layout, ...] = ()
+    rows: tuple[int, int] = (0, 0)
+    """The most examples of the training and of the test part; all in the first if not split."""
+    layouts: tuple[FileLayout, ...] = ()
     """In order of preference; empty for the sets that scikit-learn bundles."""
     folders: tuple[str, ...] = ()
     """Names of the folders that may hold the files, the first being where downloads go."""
-    download: Layout | None = None
+    download: FileLayout | None = None
     """The layout that can be downloaded, if any."""
 
 
@@ -58,12 +60,12 @@ _DIGITS = tuple(string.digits)
 _UPPER = tuple(string.ascii_uppercase)
 
 
-def _idx(base: str, sums: tuple[tuple[str, int], ...]) -> Layout:
+def _idx(base: str, sums: tuple[tuple[str, int], ...]) -> FileLayout:
     files = (
         File(name, base + name, sha256, size)
         for name, (sha256, size) in zip(_IDX_NAMES, sums, strict=True)
     )
-    return Layout("idx", tuple(files))
+    return FileLayout("idx", tuple(files))
 
 
 _MNIST = _idx(
@@ -93,7 +95,7 @@ _KMNIST = _idx(
         ("20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c", 5_120),
     ),
 )
-_EMNIST_ZIP = Layout(
+_EMNIST_ZIP = FileLayout(
     "emnist_zip",
     (
         File(
@@ -105,7 +107,7 @@ _EMNIST_ZIP = Layout(
     ),
 )
 _USPS_BASE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
-_USPS = Layout(
+_USPS = FileLayout(
     "usps",
     (
         File(
@@ -120,7 +122,7 @@ _USPS = Layout(
         ),
     ),
 )
-_CIFAR = Layout(
+_CIFAR = FileLayout(
     "cifar_binary",
     (
         File(
@@ -132,7 +134,7 @@ _CIFAR = Layout(
     ),
 )
 _OMNIGLOT_BASE = "https://github.com/brendenlake/omniglot/raw/master/python/"
-_OMNIGLOT = Layout(
+_OMNIGLOT = FileLayout(
     "omniglot_zip",
     (
         File(
@@ -151,16 +153,23 @@ _OMNIGLOT = Layout(
 )
 
 
-def _emnist_files(split: str) -> Layout:
+def _emnist_files(split: str) -> FileLayout:
     names = (
         f"emnist-{split}-{part}-{kind}-ubyte.gz"
         for part in ("train", "test")
         for kind in ("images-idx3", "labels-idx1")
     )
-    return Layout("emnist", tuple(File(name) for name in names))
+    return FileLayout("emnist", tuple(File(name) for name in names))
 
 
-def _emnist(name: str, split: str, title: str, description: str, classes: tuple[str, ...]):
+def _emnist(
+    name: str,
+    split: str,
+    title: str,
+    description: str,
+    classes: tuple[str, ...],
+    rows: tuple[int, int],
+) -> Source:
     folders = ("emnist", name) if name == f"emnist_{split}" else ("emnist", f"emnist_{split}", name)
     return Source(
         name=name,
@@ -171,6 +180,7 @@ def _emnist(name: str, split: str, title: str, description: str, classes: tuple[
         homepage="https://www.nist.gov/itl/products-and-services/emnist-dataset",
         licence="public domain (work of the United States government)",
         citation="Cohen, Afshar, Tapson, van Schaik: EMNIST (2017), arXiv:1702.05373",
+        rows=rows,
         layouts=(_emnist_files(split), _EMNIST_ZIP),
         folders=folders,
         download=_EMNIST_ZIP,
@@ -200,6 +210,7 @@ _ALL = (
         homepage="http://yann.lecun.com/exdb/mnist/",
         licence="none stated; commonly given as CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning (1998)",
+        rows=(60_000, 10_000),
         layouts=(_MNIST,),
         folders=("mnist",),
         download=_MNIST,
@@ -216,6 +227,7 @@ _ALL = (
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         licence="MIT",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST (2017), arXiv:1708.07747",
+        rows=(60_000, 10_000),
         layouts=(_FASHION,),
         folders=("fashion_mnist",),
         download=_FASHION,
@@ -229,6 +241,7 @@ _ALL = (
         homepage="http://codh.rois.ac.jp/kmnist/",
         licence="CC BY-SA 4.0",
         citation="Clanuwat et al.: Deep Learning for Classical Japanese Literature (2018)",
+        rows=(60_000, 10_000),
         layouts=(_KMNIST,),
         folders=("kmnist",),
         download=_KMNIST,
@@ -239,6 +252,7 @@ _ALL = (
         "EMNIST Letters",
         "handwritten letters, both cases merged, 124,800 + 20,800",
         _UPPER,
+        (124_800, 20_800),
     ),
     _emnist(
         "emnist_letters10",
@@ -246,6 +260,7 @@ _ALL = (
         "EMNIST Letters A-J",
         "the first ten letters of EMNIST Letters, 48,000 + 8,000",
         _UPPER[:10],
+        (124_800, 20_800),
     ),
     _emnist(
         "emnist_byclass",
@@ -253,6 +268,7 @@ _ALL = (
         "EMNIST ByClass",
         "handwritten digits and letters of both cases, 697,932 + 116,323",
         _DIGITS + _UPPER + tuple(string.ascii_lowercase),
+        (697_932, 116_323),
     ),
     Source(
         name="az_letters",
@@ -263,7 +279,8 @@ _ALL = (
         homepage="https://www.kaggle.com/datasets/ashishguptajiit/handwritten-az",
         licence="none stated",
         citation="handwritten A-Z (Kaggle), made from NIST Special Database 19",
-        layouts=(Layout("az_letters", (File("az_letters_28x28.npz"),)),),
+        rows=(5_934, 0),
+        layouts=(FileLayout("az_letters", (File("az_letters_28x28.npz"),)),),
         folders=("az_letters",),
     ),
     Source(
@@ -275,6 +292,7 @@ _ALL = (
         homepage="https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass.html#usps",
         licence="none stated",
         citation="Hull: A database for handwritten text recognition research (1994)",
+        rows=(7_291, 2_007),
         layouts=(_USPS,),
         folders=("usps",),
         download=_USPS,
@@ -288,10 +306,11 @@ _ALL = (
         homepage="https://github.com/brendenlake/omniglot",
         licence="MIT",
         citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning (2015)",
+        rows=(19_280, 13_180),
         layouts=(
-            Layout("omniglot_npz", (File("omniglot_105_bits.npz"),)),
+            FileLayout("omniglot_npz", (File("omniglot_105_bits.npz"),)),
             _OMNIGLOT,
-            Layout(
+            FileLayout(
                 "omniglot_zip",
                 (
                     File("images_background_repacked.zip"),
@@ -314,7 +333,8 @@ _ALL = (
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         licence="none stated; cite the technical report",
         citation="Krizhevsky: Learning multiple layers of features from tiny images (2009)",
-        layouts=(Layout("cifar_npz", (File("cifar10_16x16.npz"),)), _CIFAR),
+        rows=(50_000, 10_000),
+        layouts=(FileLayout("cifar_npz", (File("cifar10_16x16.npz"),)), _CIFAR),
         folders=("cifar10",),
         download=_CIFAR,
     ),
@@ -328,7 +348,8 @@ _ALL = (
         homepage="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
         licence="non-commercial research and education only (ImageNet's terms)",
         citation="Stanford CS231n: Tiny ImageNet, a part of Deng et al.: ImageNet (2009)",
-        layouts=(Layout("tiny_imagenet", (File("tiny_imagenet_16x16.npz"),)),),
+        rows=(20_000, 10_000),
+        layouts=(FileLayout("tiny_imagenet", (File("tiny_imagenet_16x16.npz"),)),),
         folders=("tiny_imagenet",),
     ),
     Source(
@@ -340,7 +361,8 @@ _ALL = (
         homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
         licence="none stated; cite the paper",
         citation="Maas et al.: Learning Word Vectors for Sentiment Analysis (ACL 2011)",
-        layouts=(Layout("reviews", (File("imdb_train.jsonl.xz"),)),),
+        rows=(25_000, 0),
+        layouts=(FileLayout("reviews", (File("imdb_train.jsonl.xz"),)),),
         folders=("imdb",),
     ),
     _bundled("digits", "Optical recognition of digits", "1,797 small digits", _DIGITS, (8, 8)),

@@ -1,7 +1,7 @@
 """Preparing images: crop, resize, scale to [0, 1], standardize. All deterministic, in numpy."""
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 LARGEST = 256
 """The largest side `resize` makes, in pixels: beyond it only memory grows, not information."""
@@ -20,8 +20,8 @@ def crop(images: _Images | _Values, size: int) -> UInt8[np.ndarray, "..."] | _Va
     height, width = images.shape[1:3]
     if not 1 <= size <= min(height, width):
         raise ValueError(
-            f"crop is {size}, but must lie between 1 and {min(height, width)} for images of "
-            f"{height} x {width} pixels"
+            f"crop must be from 1 to {min(height, width)} for images of {height} x {width} "
+            f"pixels; got {size}."
         )
     top, left = (height - size) // 2, (width - size) // 2
     return images[:, top : top + size, left : left + size]
@@ -43,7 +43,7 @@ def resize(images: _Images | _Values, size: int) -> Float32[np.ndarray, "..."]:
     **Raises:** `ValueError` if `size` is below 1 or above `LARGEST`.
     """
     if not 1 <= size <= LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 1 and {LARGEST} pixels")
+        raise ValueError(f"size must be from 1 to {LARGEST} pixels; got {size}.")
     count, height, width, *channels = images.shape
     if (height, width) == (size, size):
         return images.astype(np.float32)
@@ -78,30 +78,33 @@ def _weights(old: int, new: int) -> Float32[np.ndarray, "new old"]:
 
 
 def standardize(
-    train: Float32[np.ndarray, "train *shape"],
-    test: Float32[np.ndarray, "test *shape"],
+    train: Float[np.ndarray, "train *shape"],
+    test: Float[np.ndarray, "test *shape"],
     per_feature: bool = False,
 ) -> tuple[Float32[np.ndarray, "train *shape"], Float32[np.ndarray, "test *shape"]]:
     """Bring both parts to mean 0 and standard deviation 1, as measured on the training part.
 
     One mean and one deviation for all pixels, or one for each feature with `per_feature` (for
-    tables, whose columns have different units). What is constant becomes 0.
+    tables, whose columns have different units). What is constant becomes 0. Numbers that need
+    double precision, such as times in seconds, are to come in it.
     """
     mean, deviation = _moments(train, per_feature)
-    # Rounding leaves a constant feature a deviation near float32's resolution, not exactly 0.
-    constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)).astype(np.float32)
-    shift = mean.astype(np.float32)
+    # Rounding leaves a constant feature a deviation near its numbers' resolution, not exactly 0.
+    least = 1e-6 if train.dtype == np.float32 else 8 * np.finfo(np.float64).eps
+    constant = deviation <= least * np.maximum(np.abs(mean), 1e-30)
+    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation)).astype(train.dtype)
+    shift = mean.astype(train.dtype)
     results = []
     for part in (train, test):
         result = part - shift
         result *= scale
-        results.append(result)
+        with np.errstate(over="ignore"):
+            results.append(result.astype(np.float32, copy=False))
     return results[0], results[1]
 
 
 def _moments(
-    values: Float32[np.ndarray, "n *shape"], per_feature: bool
+    values: Float[np.ndarray, "n *shape"], per_feature: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation, in float64 sums of chunks: float32 sums lose digits."""
     axis = 0 if per_feature else None

@@ -20,7 +20,7 @@ Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class DeviceGrid:
     """How arrays lie on the devices; without a mesh, on the default one.
 
     **Fields:**
@@ -31,7 +31,9 @@ class Layout:
     mesh: Mesh | None = None
 
     @classmethod
-    def over_devices(cls, runs: int, inner: int, devices: Sequence[Any] | None = None) -> "Layout":
+    def over_devices(
+        cls, runs: int, inner: int, devices: Sequence[Any] | None = None
+    ) -> "DeviceGrid":
         """Return the grid that splits `runs` runs first and their `inner` parts then.
 
         An axis is split over as many devices as divide it. Devices that are left over rest.

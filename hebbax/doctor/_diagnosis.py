@@ -13,16 +13,15 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax.doctor._advice import SHARE, Advice, Evidence, advise
 from hebbax.doctor._memory import device_memory
 from hebbax.doctor._probing import Factory, Probe, Prober, Sampling, episode_of
-from hebbax.networks import as_hidden
-from hebbax.outer import Curriculum, Problem
-from hebbax.outer.objectives import AbstractObjective
+from hebbax.outer import MetaTraining, Problem, as_training
+from hebbax.outer.methods import Gradient
 from hebbax.rules import AbstractRule
-from hebbax.tasks import AbstractFamily
 
 PASSES = 4
 """Passes forward that one gradient through a rematerialised unroll costs.
@@ -103,25 +102,23 @@ class Diagnosis:
 
 
 def diagnose(
-    rule: AbstractRule,
+    rule: AbstractRule | MetaTraining,
     theta: PyTree,
-    family: AbstractFamily | Sequence[AbstractFamily],
-    objective: AbstractObjective | Curriculum,
-    *,
-    hidden: Sequence[int] | Sequence[Sequence[int]] = (),
-    tasks: int = 1,
-    runs: int = 1,
+    *others: Any,
     unrolls: Sequence[int] | None = None,
     sampling: Sampling | None = None,
     key: PRNGKeyArray | None = None,
     listener: Callable[[Measurement], None] | None = None,
+    **settings: Any,
 ) -> Diagnosis:
     """Measure the meta-gradient at θ against unroll length, and say which method suits it.
 
     **Arguments:**
 
-    - `rule`, `family`, `objective`, `hidden`, `tasks`, `runs`: as in `hebbax.meta_train`. Of a
-      `Curriculum` the longest stage is taken. The objective's `steps` are replaced by each length.
+    - `rule`, `family`, `objective`, `hidden`, `tasks`, `runs`: as in `hebbax.meta_train`, as in
+      `diagnose(rule, theta, family, objective, hidden=…)`; or a `MetaTraining` in the place of
+      `rule` and of them all, whose other settings do not matter. Of a `Curriculum` the longest
+      stage is taken. The objective's `steps` are replaced by each length.
     - `theta`: meta-parameters.
     - `unrolls`: lengths to measure; `series(objective.steps)` by default. The objective's own is
       always among them, for the advice is about it.
@@ -130,31 +127,27 @@ def diagnose(
     - `listener`: is told of every measurement as soon as it is there.
 
     One program is compiled for all lengths and one for each truncation of the lifetime, which is
-    most of the time for small networks. An objective that defines the whole call needs one for
+    most of the time for small networks. An objective that cannot pass over updates needs one for
     each length too.
 
-    **Raises:** `ValueError` for settings out of range, or an objective of unknown steps.
+    **Raises:** `ValueError` for settings out of range.
     """
-    families = tuple(family) if isinstance(family, Sequence) else (family,)
-    if isinstance(objective, Curriculum):
-        objective = objective.at(int(np.argmax(objective.unrolls)))
-    if not isinstance(objective, AbstractObjective):
-        raise ValueError(
-            f"objective must be one of hebbax.objectives, or a subclass of AbstractObjective, "
-            f"for its steps are replaced; got {objective!r}."
-        )
-    for name, value in {"families": len(families), "tasks": tasks, "runs": runs}.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}.")
-    whole, units = objective, as_hidden(hidden, len(families))
+    if not isinstance(rule, MetaTraining):
+        # Nothing takes meta-steps here, whatever the method.
+        still = {"method": Gradient(optax.identity()), "steps": 1, "key": jax.random.key(0)}
+        settings = {**settings, **still}
+    training = as_training(rule, *others, **settings)
+    training.check_alone()
+    objective = training.course.at(int(np.argmax(training.course.unrolls)))
 
     def make(families: Any, steps: int) -> Problem:
-        return Problem(rule, families, dataclasses.replace(whole, steps=steps), units, tasks)
+        judged = dataclasses.replace(objective, steps=steps)
+        return Problem(training.rule, families, judged, training.units, training.tasks)
 
     return diagnose_problem(
-        make, families, theta, objective.steps, runs=runs, unrolls=unrolls, sampling=sampling,
-        key=key, listener=listener, segments=objective.remat == "segments",
-        together=type(objective).__call__ is AbstractObjective.__call__,
+        make, training.all_families, theta, objective.steps, runs=training.runs, unrolls=unrolls,
+        sampling=sampling, key=key, listener=listener, segments=objective.remat == "segments",
+        together=objective.skips,
     )  # fmt: skip
 
 

@@ -3,23 +3,14 @@
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
 from hebbax.doctor._memory import Memory, device_memory
-from hebbax.networks import Hidden, as_hidden
-from hebbax.outer import Curriculum, Validator, layer_sizes
-from hebbax.outer.engines import Setup, engine_for
-from hebbax.outer.methods import AbstractMethod
-from hebbax.outer.objectives import Objective
+from hebbax.outer import MetaTraining, Validator, as_training
+from hebbax.outer.engines import Setup
 from hebbax.rules import AbstractRule
-from hebbax.tasks import AbstractFamily
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,29 +87,19 @@ class Forecast:
 
 
 def forecast(
-    rule: AbstractRule,
-    family: AbstractFamily | Sequence[AbstractFamily],
-    objective: Objective | Curriculum,
-    method: AbstractMethod,
-    *,
-    hidden: Sequence[int] | Sequence[Sequence[int]] = (),
-    steps: int,
-    key: PRNGKeyArray,
-    theta: PyTree = None,
-    runs: int = 1,
-    tasks: int = 1,
-    validation: int = 16,
-    log_every: int = 50,
-    checkpoint_every: int = 500,
+    rule: AbstractRule | MetaTraining,
+    *others: Any,
     start: int = 0,
     seconds: float = 2.0,
+    **settings: Any,
 ) -> Forecast:
     """Compile what `meta_train` with the same arguments would, take a few meta-steps, and tell.
 
     Nothing is written. Where compiled programs are kept (`jax_compilation_cache_dir`), the run
     itself will find them.
 
-    **Arguments:** those of `hebbax.meta_train`, and
+    **Arguments:** those of `hebbax.meta_train` that are settings, one by one, as in
+    `forecast(rule, family, objective, method, steps=…, key=…)`, or as one `MetaTraining`; and
 
     - `start`: meta-steps that have been taken already, by a run that is to be gone on with.
     - `seconds`: how long meta-steps are timed for, at least one of them after a first.
@@ -127,77 +108,33 @@ def forecast(
 
     **Raises:** `ValueError` for settings out of range.
     """
-    families = tuple(family) if isinstance(family, Sequence) else (family,)
-    counts = {
-        "steps": steps, "runs": runs, "tasks": tasks, "validation": validation,
-        "log_every": log_every, "checkpoint_every": checkpoint_every,
-        "the number of families": len(families),
-    }  # fmt: skip
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1; got {value}.")
+    training = as_training(rule, *others, **settings)
+    training.check_alone()
     if start < 0:
         raise ValueError(f"start must be at least 0; got {start}.")
-    units = as_hidden(hidden, len(families))
-    k_init, k_train, k_validation = jax.random.split(key, 3)
-    layout = Layout.over_devices(runs, method.inner(tasks))
-    synchronized = isinstance(objective, Curriculum) and objective.synchronize
-    if theta is None:
-        thetas = jax.vmap(rule.init)(jax.random.split(k_init, runs))
-    else:
-        thetas = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *jnp.shape(a))), theta)
-    thetas = jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
-    stages = []
-    for first, last, part in _parts(objective, min(start, steps), steps):
-        setup = Setup(
-            rule, families, part, method, units, tasks, runs, k_train,
-            apart=synchronized, layout=layout,
-        )  # fmt: skip
-        turns = last // checkpoint_every - first // checkpoint_every
-        turns += last > first and last % checkpoint_every > 0
-        stages.append(
-            _measure(
-                setup, thetas, k_init, Validator(setup, k_validation, validation), first, last,
-                turns, seconds,
-            )
-        )  # fmt: skip
+    layout = training.layout()
+    course, steps, every = training.course, training.steps, training.checkpoint_every
+    stages, first = [], min(start, steps)
+    for stage in range(course.stage(min(first, steps - 1)), course.stage(steps - 1) + 1):
+        last = min(course.end(stage) or steps, steps)
+        turns = last // every - first // every + (last > first and last % every > 0)
+        stages.append(_measure(Setup(training, layout, stage), first, last, turns, seconds))
+        first = last
+    theta = jax.eval_shape(training.rule.init, training.key)
     return Forecast(
-        theta=_count(thetas) // runs,
-        networks=_networks(rule, families, objective, units, thetas),
+        theta=sum(leaf.size for leaf in jax.tree.leaves(theta)),
+        networks=training.networks(),
         stages=tuple(stages),
-        runs=runs,
+        runs=training.runs,
         devices=1 if layout.mesh is None else layout.mesh.size,
         device_memory=device_memory(),
     )
 
 
-def _parts(
-    objective: Objective | Curriculum, start: int, steps: int
-) -> list[tuple[int, int, Objective]]:
-    """Return the first meta-step, the end and the objective of every stage that is left."""
-    if not isinstance(objective, Curriculum):
-        return [(start, steps, objective)]
-    parts = []
-    for stage in range(objective.stage(min(start, steps - 1)), objective.stage(steps - 1) + 1):
-        end = objective.end(stage)
-        last = steps if end is None else min(end, steps)
-        parts.append((start, last, objective.at(stage)))
-        start = last
-    return parts
-
-
-def _measure(
-    setup: Setup,
-    thetas: PyTree,
-    key: PRNGKeyArray,
-    validator: Validator,
-    first: int,
-    last: int,
-    validations: int,
-    seconds: float,
-) -> Stage:
-    engine = engine_for(setup)
-    state: Any = engine.start(thetas, jax.random.fold_in(key, 1))
+def _measure(setup: Setup, first: int, last: int, validations: int, seconds: float) -> Stage:
+    training = setup.training
+    engine, validator = training.method.engine(setup), Validator(setup)
+    state: Any = engine.start(training.thetas(), jax.random.fold_in(training.keys.init, 1))
     begin = time.perf_counter()
     engine.compile(state)
     validator.compile(engine.thetas(state))
@@ -232,30 +169,6 @@ def _measure(
         validations=validations,
         timed_steps=taken,
     )
-
-
-def _networks(
-    rule: AbstractRule,
-    families: Sequence[AbstractFamily],
-    objective: Any,
-    hidden: Hidden,
-    thetas: PyTree,
-) -> dict[str, int]:
-    """Return how many numbers φ holds, by layer sizes as in `784-64-10`."""
-    judged = objective.objective if isinstance(objective, Curriculum) else objective
-    theta = jax.eval_shape(lambda: jax.tree.map(lambda a: a[0], thetas))
-    networks = {}
-    for index in range(len(families)):
-        sizes = layer_sizes(families, index, hidden, judged)
-        net = jax.eval_shape(
-            lambda t, k, sizes=sizes: rule.init_network(t, k, sizes), theta, jax.random.key(0)
-        )
-        networks["-".join(map(str, sizes))] = _count(net)
-    return networks
-
-
-def _count(tree: PyTree) -> int:
-    return sum(int(np.prod(jnp.shape(leaf))) for leaf in jax.tree.leaves(tree))
 
 
 def spelt_seconds(seconds: float) -> str:

@@ -85,8 +85,8 @@ class Prober:
     - `make`, `data`: `make(data, steps)` is the problem with lifetimes of so many updates.
     - `theta`: where the gradient is taken; floating-point numbers only.
     - `longest`: the longest lifetime to be asked for. One program serves all: it passes over the
-      updates that a shorter one does not have. 0: the problem cannot do that (objectives that
-      define the whole call), and each length has a program of its own.
+      updates that a shorter one does not have. 0: the problem cannot do that, and each
+      length has a program of its own.
     - `key`: decides episodes and directions, the same at all lengths.
     """
 
@@ -184,7 +184,8 @@ class Prober:
             if taken is None:
                 return problem.loss(theta, key)[0]
             fresh = problem.begin(theta, key)
-            return problem.advance(theta, Particle(fresh.nets, fresh.key, 0), steps, taken)[1][0]
+            fresh = dataclasses.replace(fresh, position=0)
+            return problem.advance(theta, fresh, steps, taken)[1][0]
 
         # One after the other, so that memory is that of a single lifetime.
         gradients = jax.lax.map(lambda k: jax.value_and_grad(loss)(flat, k), keys)
@@ -233,7 +234,7 @@ def _lifetime_loss(
             return jnp.where(linked, array, jax.lax.stop_gradient(array))
 
         nets = jax.tree.map(cut, particle.nets)
-        before = Particle(nets, particle.key, particle.position)
+        before = dataclasses.replace(particle, nets=nets)
         after, (loss, _) = problem.advance(theta, before, unroll)
         return after, loss
 

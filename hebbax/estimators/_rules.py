@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 
 from hebbax import zoo
 from hebbax._card import trained_updates
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
 

@@ -10,3 +10,4 @@ from hebbax.inner._tuning import best_backprop as best_backprop
 from hebbax.inner._unrolling import Remat as Remat
 from hebbax.inner._unrolling import check_remat as check_remat
 from hebbax.inner._unrolling import unroll as unroll
+from hebbax.inner._watching import watch as watch

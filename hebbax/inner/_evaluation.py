@@ -11,7 +11,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax.inner._checks import check_judged
+from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
+from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -23,7 +25,7 @@ class Curves:
     **Fields:**
 
     - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
-    - `accuracy` `[seeds, points]`: share of the test set that is right, in [0, 1].
+    - `accuracy` `[seeds, points]`: share of the test set that is correct, in [0, 1].
     - `loss` `[seeds, points]`: cross-entropy on the test set, in nats.
     """
 
@@ -41,7 +43,7 @@ def evaluate(
     theta: PyTree,
     family: AbstractFamily,
     *,
-    hidden: Sequence[int] = (64,),
+    hidden: Given = (64,),
     steps: int = 100,
     batch: int = 128,
     seeds: int = 8,
@@ -53,7 +55,7 @@ def evaluate(
 
     **Arguments:**
 
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture`, such as `networks.cnn()`.
     - `steps`, `batch`: updates, and examples in each.
     - `seeds`: networks, each with its own synapses, batches and, where the family has several,
       task; they share `key` (by default that of seed 0) with every other rule, so that two rules
@@ -83,11 +85,11 @@ def evaluate(
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, batch, key)
     keys = jax.random.split(key, seeds)
-    right, loss = _evaluate(
-        rule, theta, family, tuple(hidden), batch, test_batch, keys, jnp.asarray(flags)
+    share, loss = _evaluate(
+        rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
     chosen = np.asarray(points) - 1
-    return Curves(np.asarray(points), np.asarray(right).T[:, chosen], np.asarray(loss).T[:, chosen])
+    return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
 
 
 @eqx.filter_jit
@@ -95,13 +97,13 @@ def _evaluate(
     rule: AbstractRule,
     theta: PyTree,
     family: AbstractFamily,
-    hidden: tuple[int, ...],
+    hidden: Units,
     batch: int,
     test_batch: int,
     keys: Key[Array, " seeds"],
     flags: Bool[Array, " steps"],
 ) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
-    sizes = (family.inputs, *hidden, family.outputs)
+    sizes = between(hidden, family.inputs, family.outputs, family.image)
 
     def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
         k_task, k_net, k_data = jax.random.split(key, 3)
@@ -129,13 +131,8 @@ def _evaluate(
 
     nets, k_tasks, k_data = jax.vmap(begin)(keys)
 
-    def body(nets: Any, step: Any) -> tuple[Any, tuple[Array, Array]]:
-        index, flag = step
+    def update(nets: Any, index: Any) -> Any:
         data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
-        nets = jax.vmap(learn)(nets, k_tasks, data)
-        nothing = (jnp.full(len(keys), jnp.nan), jnp.full(len(keys), jnp.nan))
-        # Outside the vmap, so that what is not asked for is not computed.
-        return nets, jax.lax.cond(flag, lambda: jax.vmap(judge)(nets, k_tasks), lambda: nothing)
+        return jax.vmap(learn)(nets, k_tasks, data)
 
-    _, curves = jax.lax.scan(body, nets, (jnp.arange(len(flags)), flags))
-    return curves
+    return watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)[1]

@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 from hebbax.inner._checks import check_judged
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import right
+from hebbax.losses import correct
+from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -22,22 +23,22 @@ AT_ONCE = 8
 
 @dataclasses.dataclass(frozen=True)
 class OnlineCurves:
-    """What was right in lifetimes of single examples, each row a lifetime of its own.
+    """What was correct in lifetimes of single examples, each row a lifetime of its own.
 
-    **Fields:** `right` `[seeds, steps]`: whether the class of each example was predicted before
+    **Fields:** `correct` `[seeds, steps]`: whether the class of each example was predicted before
     its label was seen.
     """
 
-    right: Bool[np.ndarray, "seeds steps"]
+    correct: Bool[np.ndarray, "seeds steps"]
 
     @property
     def cumulative(self) -> Float[np.ndarray, "seeds steps"]:
-        """Share that was right of all examples so far, in [0, 1] (VSML sec. 4.3)."""
-        return np.cumsum(self.right, axis=1) / np.arange(1, self.right.shape[1] + 1)
+        """Share that was correct of all examples so far, in [0, 1] (VSML sec. 4.3)."""
+        return np.cumsum(self.correct, axis=1) / np.arange(1, self.correct.shape[1] + 1)
 
     def after(self, steps: int) -> Float[np.ndarray, " seeds"]:
-        """Return the share that was right of the first `steps` examples."""
-        return self.right[:, :steps].mean(axis=1)
+        """Return the share that was correct of the first `steps` examples."""
+        return self.correct[:, :steps].mean(axis=1)
 
 
 def evaluate_online(
@@ -45,7 +46,7 @@ def evaluate_online(
     theta: PyTree,
     family: AbstractFamily,
     *,
-    hidden: Sequence[int] = (),
+    hidden: Given = (),
     steps: int = 200,
     seeds: int = 8,
     key: PRNGKeyArray | None = None,
@@ -57,7 +58,7 @@ def evaluate_online(
 
     **Arguments:**
 
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture`, such as `networks.cnn()`.
     - `steps`: examples in a lifetime, no more than the test set has.
     - `seeds`: lifetimes, each with its own network, order of examples and, where the family has
       several, task; they share `key` (by default that of seed 0) with every other rule, so that
@@ -72,7 +73,7 @@ def evaluate_online(
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, 1, key)
     keys = jax.random.split(key, seeds)
-    found = _lifetimes(rule, theta, family, tuple(hidden), steps, keys)
+    found = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
     return OnlineCurves(np.asarray(found))
 
 
@@ -81,7 +82,7 @@ def _lifetimes(
     rule: AbstractRule,
     theta: PyTree,
     family: AbstractFamily,
-    hidden: tuple[int, ...],
+    hidden: Units,
     steps: int,
     keys: Key[Array, " seeds"],
 ) -> Bool[Array, "seeds steps"]:
@@ -94,9 +95,10 @@ def _lifetimes(
                 f"got {steps}."
             )
         order = jax.random.permutation(k_order, len(x))[:steps]
-        net = rule.init_network(theta, k_net, (family.inputs, *hidden, family.outputs))
+        sizes = between(hidden, family.inputs, family.outputs, family.image)
+        net = rule.init_network(theta, k_net, sizes)
         _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
-        return right(predictions[:, 0], y[order])
+        return correct(predictions[:, 0], y[order])
 
     return jax.lax.map(lifetime, keys, batch_size=min(AT_ONCE, len(keys)))
 

@@ -23,7 +23,8 @@ def unroll(
     *,
     remat: Remat = False,
     taken: Int[Array, ""] | None = None,
-) -> tuple[PyTree, Float[Array, "steps batch out"]]:
+    look: Callable[[PyTree, Float[Array, "batch out"]], PyTree] | None = None,
+) -> tuple[PyTree, Any]:
     """Apply `rule` to one batch after another; compiled as a whole.
 
     **Arguments:**
@@ -37,8 +38,12 @@ def unroll(
       updates only, for memory O(√steps), and computes every update once more than True does.
     - `taken`: how many of the batches are learnt from, all by default. The others change nothing,
       cost next to nothing, and what is said to be predicted for them is zero.
+    - `look`: what to return of every update in place of what was predicted before it: a function
+      of the network after the update and of this prediction. Arrays that it needs besides must be
+      leaves of it, as of an `equinox.Partial`.
 
-    **Returns:** the network after the last update, and what was predicted before each one.
+    **Returns:** the network after the last update, and what was predicted before each one,
+    `[steps, batch, out]`, or seen after it.
 
     **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, or `remat` is unknown.
     """
@@ -53,7 +58,7 @@ def unroll(
             f"xs; got {list(ys.shape)}."
         )
     check_remat(remat)
-    return _unroll(rule, theta, net, xs, ys, remat, taken)
+    return _unroll(rule, theta, net, xs, ys, remat, taken, look)
 
 
 def check_remat(remat: Any) -> None:
@@ -64,19 +69,27 @@ def check_remat(remat: Any) -> None:
 
 @eqx.filter_jit
 def _unroll(
-    rule: AbstractRule, theta: PyTree, net: PyTree, xs: Any, ys: Any, remat: Remat, taken: Any
+    rule: AbstractRule,
+    theta: PyTree,
+    net: PyTree,
+    xs: Any,
+    ys: Any,
+    remat: Remat,
+    taken: Any,
+    look: Any,
 ) -> Any:
     def step(net: PyTree, batch: tuple[Any, Any]) -> tuple[PyTree, Any]:
-        return rule.update(theta, net, *batch)
+        net, prediction = rule.update(theta, net, *batch)
+        return net, prediction if look is None else look(net, prediction)
 
     body: Callable[[Any, Any], tuple[Any, Any]] = step
     batches: Any = (xs, ys)
     if taken is not None:
-        shape = jax.eval_shape(step, net, jax.tree.map(lambda a: a[0], (xs, ys)))[1]
+        shapes = jax.eval_shape(step, net, jax.tree.map(lambda a: a[0], (xs, ys)))[1]
 
         def some(net: PyTree, numbered: tuple[Any, Any]) -> tuple[PyTree, Any]:
             index, batch = numbered
-            nothing = jnp.zeros(shape.shape, shape.dtype)
+            nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
             return jax.lax.cond(index < taken, lambda: step(net, batch), lambda: (net, nothing))
 
         body, batches = some, (jnp.arange(len(xs)), (xs, ys))

@@ -1,6 +1,6 @@
 """How predictions and features are judged."""
 
 from hebbax.losses._classification import accuracy as accuracy
+from hebbax.losses._classification import correct as correct
 from hebbax.losses._classification import cross_entropy as cross_entropy
-from hebbax.losses._classification import right as right
 from hebbax.losses._ridge import few_shot_ridge as few_shot_ridge

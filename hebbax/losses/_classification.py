@@ -15,13 +15,13 @@ def cross_entropy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
     return jnp.mean(-jnp.sum(y * jax.nn.log_softmax(prediction), axis=-1))
 
 
-def right(prediction: Predictions, y: Predictions) -> Bool[Array, "*batch"]:
-    """Return which answers are right: the largest output, or the sign of one."""
+def correct(prediction: Predictions, y: Predictions) -> Bool[Array, "*batch"]:
+    """Return which answers are correct: the largest output, or the sign of one."""
     if y.shape[-1] == 1:
         return (prediction[..., 0] > 0) == (y[..., 0] > 0.5)
     return jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1)
 
 
 def accuracy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
-    """Return the share of right answers in [0, 1], see `right`."""
-    return jnp.mean(right(prediction, y).astype(prediction.dtype))
+    """Return the share of correct answers in [0, 1], see `correct`."""
+    return jnp.mean(correct(prediction, y).astype(prediction.dtype))

@@ -8,7 +8,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
+
+from hebbax.losses._classification import correct
 
 # Under the root of a prediction's norm, so that a prediction of zeros has a gradient.
 _EPSILON = 1e-12
@@ -81,9 +83,10 @@ def few_shot_ridge(
     - `weight_penalty`: factor on the squared weights of the regression, over `n_a`, which the
       authors' program adds to the loss; 0 gives the paper's.
 
-    **Returns:** the loss, and a dictionary of scalars: `accuracy` in [0, 1] and mean `cosine` in
-    [−1, 1] on batch b, `test_term` and `ridge_term`, whose sum is the loss, and `train_term`, the
-    mean squared error on batch a.
+    **Returns:** the loss, and a dictionary of scalars: `accuracy` in [0, 1], where one column alone
+    answers yes if it is nearer to 1 than to 0, and mean `cosine` in [−1, 1], both on batch b;
+    `test_term` and `ridge_term`, whose sum is the loss, and `train_term`, the mean squared error on
+    batch a.
 
     **Raises:** `ValueError` if shapes do not fit, or `penalty` or `classes` are out of range.
 
@@ -99,14 +102,29 @@ def few_shot_ridge(
     test_term = jnp.mean(jnp.sum((direction - target_b) ** 2, axis=1))
     ridge_term = weight_penalty * jnp.sum(weights**2) / len(features_a)
     target_norm = jnp.sqrt(jnp.sum(target_b**2, axis=1) + _EPSILON)
-    right = jnp.argmax(prediction[:, :classes], axis=1) == jnp.argmax(y_b[:, :classes], axis=1)
+    answers = _answers(prediction, y_a, y_b, classes)
     return test_term + ridge_term, {
-        "accuracy": jnp.mean(right.astype(prediction.dtype)),
+        "accuracy": jnp.mean(answers.astype(prediction.dtype)),
         "cosine": jnp.mean(jnp.sum(direction * target_b, axis=1) / target_norm),
         "test_term": test_term,
         "ridge_term": ridge_term,
         "train_term": jnp.mean(jnp.sum((fitted - target_a) ** 2, axis=1)),
     }
+
+
+def _answers(
+    prediction: Float[Array, "n_b targets"],
+    y_a: Float[Array, "n_a targets"],
+    y_b: Float[Array, "n_b targets"],
+    classes: int | None,
+) -> Bool[Array, " n_b"]:
+    """Return which predictions of normalised targets are correct."""
+    if y_a.shape[1] == 1:
+        # One column answers yes where it is nearer to 1 than to 0.
+        mean = jnp.mean(y_a)
+        size = jnp.sqrt(jnp.mean((y_a - mean) ** 2))
+        return correct(size * prediction + mean - 0.5, y_b)
+    return correct(prediction[:, :classes], y_b[:, :classes])
 
 
 def _check(

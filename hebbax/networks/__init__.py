@@ -1,13 +1,19 @@
 """Which units a network has: layers and connections of any shape, and distributions of them."""
 
+from hebbax.networks._architecture import NAMES as NAMES
 from hebbax.networks._architecture import Architecture as Architecture
 from hebbax.networks._architecture import cnn as cnn
 from hebbax.networks._architecture import mlp as mlp
+from hebbax.networks._architecture import named as named
 from hebbax.networks._architecture import resnet as resnet
 from hebbax.networks._architectures import Architectures as Architectures
+from hebbax.networks._architectures import Given as Given
 from hebbax.networks._architectures import Hidden as Hidden
 from hebbax.networks._architectures import Units as Units
 from hebbax.networks._architectures import as_hidden as as_hidden
+from hebbax.networks._architectures import as_units as as_units
+from hebbax.networks._architectures import between as between
+from hebbax.networks._architectures import label as label
 from hebbax.networks._blocks import Conv as Conv
 from hebbax.networks._blocks import Dense as Dense
 from hebbax.networks._blocks import Flatten as Flatten

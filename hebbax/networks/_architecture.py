@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hebbax._errors import check_choice
 from hebbax.networks._blocks import (
     Block,
     Conv,
@@ -105,6 +106,19 @@ def _image(image: Sequence[int]) -> tuple[int, int, int]:
             f"got {image}."
         )
     return shape[0], shape[1], shape[2]
+
+
+NAMES = ("mlp", "cnn", "resnet")
+"""What `named` knows."""
+
+
+def named(name: str, sizes: Sequence[int]) -> Architecture:
+    """Return `mlp`, `cnn` or `resnet` of these sizes: units of the first, channels of the others.
+
+    **Raises:** `ValueError` for another name.
+    """
+    check_choice("network", name, NAMES)
+    return {"mlp": mlp, "cnn": cnn, "resnet": resnet}[name](*sizes)
 
 
 def mlp(*units: int) -> Architecture:

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Annotated
 
+from hebbax._options import AT_LEAST_1, check_option
 from hebbax.outer.objectives import AbstractObjective
 
 
@@ -32,13 +34,11 @@ class Curriculum:
     def __post_init__(self) -> None:
         """Refuse a curriculum without stages."""
         object.__setattr__(self, "unrolls", tuple(self.unrolls))
-        if not self.unrolls or min(self.unrolls) < 1:
-            raise ValueError(
-                f"unrolls must hold at least one number of updates, each at least 1; "
-                f"got {self.unrolls}."
-            )
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1; got {self.every}.")
+        check_option("unrolls", self.unrolls, Annotated[tuple[int, ...], AT_LEAST_1])
+        if not self.unrolls:
+            raise ValueError("unrolls must hold at least one number of updates; got ().")
+        check_option("every", self.every, Annotated[int, AT_LEAST_1])
+        check_option("synchronize", self.synchronize, bool)
 
     def stage(self, step: int) -> int:
         """Return the index of the stage that the meta-step of index `step` belongs to."""
@@ -50,4 +50,7 @@ class Curriculum:
 
     def at(self, stage: int) -> AbstractObjective:
         """Return the objective of a stage."""
-        return dataclasses.replace(self.objective, steps=self.unrolls[stage])
+        steps = self.unrolls[stage]
+        if steps == self.objective.steps:
+            return self.objective
+        return dataclasses.replace(self.objective, steps=steps)

@@ -14,12 +14,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
-from hebbax.inner import unroll
+from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
-from hebbax.outer.objectives import AbstractObjective, Objective, Value
-from hebbax.rules import AbstractRule
+from hebbax.outer.objectives import AbstractObjective, Value
+from hebbax.rules import AbstractRule, Sizes
 from hebbax.tasks import AbstractFamily, Episode
 
 
@@ -68,7 +67,7 @@ class AbstractProblem(ABC):
         Differentiable in θ and in the networks.
         """
 
-    layout: Layout = Layout()
+    layout: DeviceGrid = DeviceGrid()
     """Which devices share the work."""
 
     def alone(self) -> "AbstractProblem":
@@ -79,7 +78,7 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, Particle(fresh.nets, fresh.key, 0), self.steps)[1]
+        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,14 +97,14 @@ class Problem(AbstractProblem):
 
     rule: AbstractRule
     families: Sequence[AbstractFamily]
-    objective: Objective
+    objective: AbstractObjective
     hidden: Hidden = ()
     tasks: int = 1
-    layout: Layout = dataclasses.field(default_factory=Layout)
+    layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
 
     def alone(self) -> "Problem":
         """Return the same problem for a part of the work that one device does."""
-        return dataclasses.replace(self, layout=Layout())
+        return dataclasses.replace(self, layout=DeviceGrid())
 
     @property
     def steps(self) -> int:
@@ -117,15 +116,15 @@ class Problem(AbstractProblem):
         """Networks that a particle holds: one for each task."""
         return self.tasks * len(self.families)
 
-    def sizes(self, index: int) -> tuple[int, ...]:
-        """Return the layer sizes of the networks that learn tasks of the family number `index`."""
+    def sizes(self, index: int) -> Sizes:
+        """Return the layer sizes, or wiring, of networks that learn tasks of family `index`."""
         return layer_sizes(self.families, index, self.hidden, self.objective)
 
     def begin(self, theta: PyTree, key: PRNGKeyArray) -> Particle:
         """Return fresh networks on fresh tasks."""
         k_net = jax.random.split(key)[1]
 
-        def fresh(sizes: tuple[int, ...], members: Sequence[int]) -> PyTree:
+        def fresh(sizes: Sizes, members: Sequence[int]) -> PyTree:
             keys = jax.random.split(
                 jax.random.fold_in(k_net, members[0]), self.tasks * len(members)
             )
@@ -160,7 +159,8 @@ class Problem(AbstractProblem):
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
         position = particle.position + (steps if taken is None else taken)
-        after = Particle(tuple(nets), particle.key, jnp.asarray(position, jnp.int32))
+        position = jnp.asarray(position, jnp.int32)
+        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 
@@ -189,21 +189,9 @@ class Problem(AbstractProblem):
     def _learn(
         self, theta: PyTree, net: PyTree, episode: Episode, position: Any, taken: Any
     ) -> tuple[PyTree, Value]:
-        objective = self.objective
-        if isinstance(objective, AbstractObjective) and (
-            type(objective).__call__ is AbstractObjective.__call__
-        ):
-            return objective.unroll_and_judge(
-                self.rule, theta, net, episode, first=position, taken=taken
-            )
-        if taken is not None:
-            raise ValueError(
-                f"truncations of random length need an objective that defines `judge`; "
-                f"{_name(objective)} defines the whole call."
-            )
-        value = objective(self.rule, theta, net, episode)
-        ys = episode.y if getattr(objective, "supervised", True) else None
-        return unroll(self.rule, theta, net, episode.x, ys, remat=True)[0], value
+        return self.objective.unroll_and_judge(
+            self.rule, theta, net, episode, first=position, taken=taken
+        )
 
     def _summary(
         self, metrics: dict[str, dict[int, Float[Array, " tasks"]]]
@@ -221,7 +209,3 @@ class Problem(AbstractProblem):
                 for label, mean in zip(labels, means, strict=True):
                     summary[f"{name}/{label}"] = mean
         return summary
-
-
-def _name(objective: Any) -> str:
-    return getattr(objective, "__name__", type(objective).__name__)

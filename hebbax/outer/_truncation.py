@@ -1,9 +1,13 @@
 """`Truncation`: how lifetimes are cut into pieces, and how the pieces grow."""
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, check_options
 
 Range = int | tuple[int, int]
 
@@ -29,31 +33,23 @@ class Truncation(eqx.Module):
     **Raises:** `ValueError` for settings out of range.
     """
 
-    unroll: Range = eqx.field(static=True)
-    count: int | None = eqx.field(static=True, default=None)
-    spread: float = eqx.field(static=True, default=0.0)
-    final_unroll: Range | None = eqx.field(static=True, default=None)
+    unroll: Annotated[Range, AT_LEAST_1] = eqx.field(static=True)
+    count: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=None)
+    spread: Annotated[float, NOT_NEGATIVE] = eqx.field(static=True, default=0.0)
+    final_unroll: Annotated[Range, AT_LEAST_1] | None = eqx.field(static=True, default=None)
     unroll_growth: int = eqx.field(static=True, default=0)
-    final_count: int | None = eqx.field(static=True, default=None)
+    final_count: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=None)
     count_growth: int = eqx.field(static=True, default=0)
 
     def __check_init__(self) -> None:
         """Refuse empty ranges, and growth that has no end."""
+        check_options(self)
         for name in ("unroll", "final_unroll"):
             value = getattr(self, name)
-            if value is not None:
-                low, high = _pair(value)
-                if not 1 <= low <= high:
-                    raise ValueError(
-                        f"{name} must be at least 1, or a range (low, high) of such numbers; "
-                        f"got {value}."
-                    )
-        for name in ("count", "final_count"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be None or at least 1; got {value}.")
-        if not self.spread >= 0:
-            raise ValueError(f"spread must be at least 0; got {self.spread}.")
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(
+                    f"{name} must be a range (low, high) that is not empty; got {value}."
+                )
         for final, growth in (("final_unroll", "unroll_growth"), ("final_count", "count_growth")):
             if (getattr(self, final) is not None) != (getattr(self, growth) > 0):
                 raise ValueError(
@@ -96,7 +92,7 @@ class Truncation(eqx.Module):
             return None
         low, high = jnp.asarray(_pair(self.unroll), float)
         if self.final_unroll is not None:
-            share = jnp.minimum(step / self.unroll_growth, 1.0)
+            share = jnp.minimum(step.astype(float) / self.unroll_growth, 1.0)
             final_low, final_high = _pair(self.final_unroll)
             low, high = low + share * (final_low - low), high + share * (final_high - high)
         low, high = jnp.round(low).astype(int), jnp.round(high).astype(int)
@@ -111,7 +107,7 @@ class Truncation(eqx.Module):
             return jnp.asarray(steps // self.longest, jnp.int32)
         mean: Float[Array, ""] = jnp.asarray(self.count, float)
         if self.final_count is not None:
-            share = jnp.minimum(step / self.count_growth, 1.0)
+            share = jnp.minimum(step.astype(float) / self.count_growth, 1.0)
             mean = mean + share * (self.final_count - mean)
         drawn = mean + self.spread * mean * jax.random.normal(key, ())
         return jnp.maximum(jnp.round(drawn), 1).astype(jnp.int32)

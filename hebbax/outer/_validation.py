@@ -40,15 +40,12 @@ class Best:
 class Validator:
     """The mean loss of whole lifetimes on the same tasks and batches at every call.
 
-    **Arguments:**
-
-    - `setup`: of the run; validation lifetimes are as long as its objective says.
-    - `key`: decides tasks and batches.
-    - `episodes`: tasks of each family.
+    Lifetimes are as long as the stage of `setup` says.
     """
 
-    def __init__(self, setup: Setup, key: PRNGKeyArray, episodes: int):
-        self._layout = setup.layout
+    def __init__(self, setup: Setup):
+        self._setup, self._layout = setup, setup.layout
+        key, episodes = setup.training.keys.validation, setup.training.validation
         self._families, self._key = setup.layout.copy((setup.families, key))
 
         def losses(families: Any, thetas: PyTree, key: PRNGKeyArray) -> Any:
@@ -72,7 +69,8 @@ class Validator:
         """Return the losses `[runs]` of θ of all runs."""
         return np.asarray(self._losses(self._families, thetas, self._key))
 
-    def of(self, theta: PyTree, runs: int) -> float:
+    def of(self, theta: PyTree) -> float:
         """Return the loss of a single θ."""
+        runs = self._setup.training.runs
         thetas = jax.tree.map(lambda a: jnp.broadcast_to(a, (runs, *a.shape)), theta)
         return float(self(self._layout.split_runs(thetas))[0])

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from hebbax._errors import check_choice
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUDGETS = ("smoke", "small", "paper")
+SMOKE_ONLY = "smoke test only: everything runs, but settings are too small to decide anything"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Finding:
     figure: "Figure"
 
 
+@dataclass_transform(frozen_default=True)
 @dataclasses.dataclass(frozen=True)
 class Experiment(abc.ABC):
-    """One figure or table of a paper; the fields of a subclass are its settings.
+    """One figure or table of a paper; the fields of a subclass, a dataclass, are its settings.
 
     Their defaults are those of the small budget, half an hour on two cores at most.
     """
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True)(cls)
 
     name: ClassVar[str]
     source: ClassVar[str]
@@ -80,7 +85,8 @@ def reproduce(experiment: Experiment, budget: str, seed: int, out: Path) -> dict
 
     Meta-training runs lie in `runs/` beside them: an interrupted experiment goes on with those.
 
-    **Returns:** what `result.json` holds.
+    **Returns:** what `result.json` holds. Its `holds` is None for the smoke budget, which decides
+    nothing, and `verdict` says it in words.
 
     **Raises:** what the experiment raises; `OSError` if the folder cannot be written.
     """
@@ -97,7 +103,8 @@ def reproduce(experiment: Experiment, budget: str, seed: int, out: Path) -> dict
         "source": experiment.source,
         "claim": experiment.claim,
         "criterion": experiment.criterion,
-        "holds": bool(finding.holds),
+        "holds": None if budget == "smoke" else bool(finding.holds),
+        "verdict": SMOKE_ONLY if budget == "smoke" else "yes" if finding.holds else "no",
         "shows": finding.shows,
         "numbers": finding.numbers,
         "budget": budget,

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hebbax.inner import Curves
+from hebbax.inner import Curves, watch
 from hebbax.losses import accuracy
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -134,7 +134,9 @@ def decision_regions(
         raise ValueError("families must hold at least one task; got none.")
     for family in families:
         if family.inputs != 2:
-            raise ValueError(f"{family.name} has {family.inputs} inputs, but a plane has two.")
+            raise ValueError(
+                f"families must have two inputs; got {family.name} with {family.inputs}."
+            )
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")
@@ -215,16 +217,6 @@ def _watch(
     task = family.draw(k_task)
     test_x, test_y = task.test_set()
     net = rule.init_network(theta, k_net, sizes)
-    nets = jax.tree.map(lambda a: a[None], net)
-    if updates[-1]:
-
-        def body(net: Any, data: Any) -> tuple[Any, Any]:
-            net, _ = rule.update(theta, net, *data)
-            return net, net
-
-        _, later = jax.lax.scan(body, net, task.stream(k_data, updates[-1], batch))
-        nets = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), nets, later)
-    chosen = jax.tree.map(lambda a: a[jnp.asarray(updates)], nets)
 
     def look(net: Any) -> tuple[Array, Array]:
         logits = rule.predict(theta, net, plane)
@@ -232,7 +224,13 @@ def _watch(
             logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
         return jax.nn.softmax(logits), accuracy(rule.predict(theta, net, test_x), test_y)
 
-    return jax.lax.map(look, chosen)
+    fresh = jax.tree.map(lambda a: a[None], look(net))
+    if updates[-1] == 0:
+        return fresh
+    xs, ys = task.stream(k_data, updates[-1], batch)
+    after = np.isin(np.arange(updates[-1]) + 1, updates)
+    _, seen = watch(lambda net, i: rule.update(theta, net, xs[i], ys[i])[0], net, look, after)
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b])[np.asarray(updates)], fresh, seen)
 
 
 def _blend(share: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -76,7 +76,9 @@ def decision_film(
         raise ValueError("there must be at least one learner and one family; got none.")
     for family in families:
         if family.inputs != 2:
-            raise ValueError(f"{family.name} has {family.inputs} inputs, but a plane has two.")
+            raise ValueError(
+                f"families must have two inputs; got {family.name} with {family.inputs}."
+            )
     key = jax.random.key(0) if key is None else key
     side = 0.9 * PANEL
     figure = Picture(

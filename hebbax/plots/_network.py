@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hebbax.inner import watch
 from hebbax.plots._curves import INK, Picture
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -169,15 +171,16 @@ def _steps(
     """Return a layer's synapses before and after each of `updates`."""
     k_task, k_net, k_data = jax.random.split(key, 3)
     net = rule.init_network(theta, k_net, sizes)
+    xs, ys = family.draw(k_task).stream(k_data, updates[-1], batch)
+    points = [*updates, *(update - 1 for update in updates)]
+    after = np.isin(np.arange(updates[-1]) + 1, points)
 
-    def body(net: Any, data: Any) -> tuple[Any, tuple[Any, Any]]:
-        changed, _ = rule.update(theta, net, *data)
-        return changed, (read(net)[layer], read(changed)[layer])
+    def look(net: Any) -> Any:
+        return read(net)[layer]
 
-    stream = family.draw(k_task).stream(k_data, updates[-1], batch)
-    _, (before, after) = jax.lax.scan(body, net, stream)
-    chosen = np.asarray(updates) - 1
-    return before[chosen], after[chosen]
+    _, seen = watch(lambda net, i: rule.update(theta, net, xs[i], ys[i])[0], net, look, after)
+    seen = jnp.concatenate([look(net)[None], seen])
+    return seen[np.asarray(updates) - 1], seen[np.asarray(updates)]
 
 
 def _rms(matrix: Any) -> float:

@@ -33,6 +33,8 @@ class BlurRecipe(Recipe):
 
     states: int = 2
     """States per neuron, k; at least 2."""
+    query: int = 512
+    """Examples that judge a lifetime."""
 
 
 @dataclasses.dataclass(frozen=True)

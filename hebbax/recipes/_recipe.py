@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hebbax._options import check_options
+
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
     from hebbax.doctor import Diagnosis, Forecast
-    from hebbax.outer import Curriculum
+    from hebbax.networks import Hidden
+    from hebbax.outer import Curriculum, MetaTraining
     from hebbax.outer.methods import AbstractMethod
     from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import AbstractRule
@@ -48,8 +51,6 @@ class Recipe(abc.ABC):
     """Updates in a lifetime."""
     batch: int = 128
     """Examples in each update."""
-    query: int = 512
-    """Examples that judge a lifetime."""
     tasks: int = 1
     """Tasks sampled of each family at every meta-step."""
     runs: int = 4
@@ -71,6 +72,7 @@ class Recipe(abc.ABC):
 
     def __post_init__(self) -> None:
         """Refuse options out of range by name."""
+        check_options(self)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
         for field in dataclasses.fields(self):
@@ -105,7 +107,7 @@ class Recipe(abc.ABC):
     def objective(self) -> "AbstractObjective | Curriculum":
         """Return what a lifetime is judged by."""
 
-    def layers(self, families: int) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+    def layers(self, families: int) -> "Hidden":
         """Return the units of hidden layers, for all of so many families or for each its own."""
         return self.hidden
 
@@ -133,6 +135,24 @@ class Recipe(abc.ABC):
         values = dataclasses.asdict(self)
         return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
 
+    def training(
+        self, families: "tuple[AbstractFamily, ...] | None" = None, *, until: int | None = None
+    ) -> "MetaTraining":
+        """Return what the options say, for `families` as `task_families()` returned them.
+
+        `until` is the meta-step to stop at, the last by default.
+        """
+        from hebbax.outer import MetaTraining
+
+        families = self.task_families() if families is None else families
+        return MetaTraining(
+            self.rule(), families, self.objective(), self.method(),
+            hidden=self.layers(len(families)), steps=self.steps if until is None else until,
+            key=self.key(), theta=self.start(), runs=self.runs, tasks=self.tasks,
+            validation=self.validation, log_every=self.log_every,
+            checkpoint_every=self.checkpoint_every,
+        )  # fmt: skip
+
     def meta_train(
         self,
         directory: Path,
@@ -159,26 +179,17 @@ class Recipe(abc.ABC):
         from hebbax._version import __version__
         from hebbax.runs import meta_train
 
-        families = self.task_families() if families is None else families
+        training = self.training(families, until=until)
         card = {
             "title": self.title,
             "recipe": self.name,
             "options": self.options(),
-            "families": [family.name for family in families],
+            "families": [family.name for family in training.all_families],
             "hebbax": __version__,
             "jax": jax.__version__,
         }
         return meta_train(
-            self.rule(),
-            families,
-            self.objective(),
-            self.method(),
-            **{**self._settings(len(families)), "steps": self.steps if until is None else until},
-            theta=self.start(),
-            directory=directory,
-            callbacks=callbacks,
-            card=card,
-            progress=progress,
+            training, directory=directory, callbacks=callbacks, card=card, progress=progress
         )
 
     def forecast(
@@ -187,15 +198,7 @@ class Recipe(abc.ABC):
         """Return what the run will need from meta-step `start` on, see `hebbax.forecast`."""
         from hebbax.doctor import forecast
 
-        families = self.task_families() if families is None else families
-        return forecast(
-            self.rule(),
-            families,
-            self.objective(),
-            self.method(),
-            start=start,
-            **self._settings(len(families)),
-        )
+        return forecast(self.training(families), start=start)
 
     def diagnose(
         self, theta: Any, families: "tuple[AbstractFamily, ...] | None" = None, **settings: Any
@@ -203,27 +206,4 @@ class Recipe(abc.ABC):
         """Return how the meta-gradient at θ fares, see `hebbax.diagnose`, also for `settings`."""
         from hebbax.doctor import diagnose
 
-        families = self.task_families() if families is None else families
-        return diagnose(
-            self.rule(),
-            theta,
-            families,
-            self.objective(),
-            hidden=self.layers(len(families)),
-            tasks=self.tasks,
-            runs=self.runs,
-            **settings,
-        )
-
-    def _settings(self, families: int) -> dict[str, Any]:
-        """Return what a run and its forecast share."""
-        return {
-            "hidden": self.layers(families),
-            "steps": self.steps,
-            "key": self.key(),
-            "runs": self.runs,
-            "tasks": self.tasks,
-            "validation": self.validation,
-            "log_every": self.log_every,
-            "checkpoint_every": self.checkpoint_every,
-        }
+        return diagnose(self.training(families), theta, **settings)

@@ -188,8 +188,6 @@ class UnsupervisedSmall(_Unsupervised):
 
     hidden: tuple[int, ...] = (64,)
     batch: int = 64
-    query: int = 1
-    """Not used."""
     truncation: int = 1
     first: int = 300
     final: int = 300
@@ -243,7 +241,6 @@ class UnsupervisedSmall(_Unsupervised):
         return CloneClustering(
             steps=self.unrolls,
             batch=self.batch,
-            query=self.query,
             sharpness=self.sharpness,
             residual=self.residual,
             individual=self.individual,

@@ -8,6 +8,7 @@ from hebbax.rules._meta_rnn import MetaRnn as MetaRnn
 from hebbax.rules._perceptron import Perceptron as Perceptron
 from hebbax.rules._plasticity import Plasticity as Plasticity
 from hebbax.rules._rule import AbstractRule as AbstractRule
+from hebbax.rules._rule import Sizes as Sizes
 from hebbax.rules._sections import Entry as Entry
 from hebbax.rules._sections import Section as Section
 from hebbax.rules.blur import Blur as Blur

@@ -10,16 +10,20 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
+from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.losses import cross_entropy
 from hebbax.rules import activations
 from hebbax.rules._perceptron import Perceptron, draw_perceptron
 from hebbax.rules._rule import AbstractRule, Sizes, check_batch
 
+ADAM_ROOT = 1e-30
+"""Under the root of Adam's second moment: where a synapse never met a gradient, that of the root is
+finite. Too small to change a bit of the step where it did."""
 OPTIMIZERS: dict[str, Callable[[Any], optax.GradientTransformation]] = {
     "sgd": optax.sgd,
     "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
-    "adam": optax.adam,
+    "adam": lambda rate: optax.adam(rate, eps_root=ADAM_ROOT),
 }
 
 
@@ -42,7 +46,9 @@ class Backprop(AbstractRule):
     **Arguments:**
 
     - `optimizer`: `sgd`, `momentum` (0.9), `adam`, or a function from a learning rate to an
-      `optax.GradientTransformation`.
+      `optax.GradientTransformation`. `adam` is `optax.adam(rate, eps_root=1e-30)`: without
+      `eps_root` its meta-gradient is NaN as soon as a gradient is exactly zero, as of an input that
+      never changes.
     - `learning_rate`: what `init` puts into θ.
     - `activation`: of the hidden layers; see `activations.NAMES`, the plain ones.
     """
@@ -99,8 +105,8 @@ class Backprop(AbstractRule):
 
         gradient, logits = jax.grad(loss, has_aux=True)(net.network)
         network: Any = net.network
-        updates, state = self._transformation(theta).update(gradient, net.optimizer, network)
-        changed: Any = optax.apply_updates(network, updates)
+        change, state = updates(self._transformation(theta), gradient, net.optimizer, network)
+        changed: Any = optax.apply_updates(network, change)
         return BackpropState(changed, state), logits
 
     def predict(

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
+from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.rules import activations
 from hebbax.rules._backprop import OPTIMIZERS, LearningRate
@@ -129,8 +130,8 @@ class FeedbackAlignment(AbstractRule):
         weights, biases = zip(*met, strict=True)
         gradient: Any = Perceptron(weights, biases, net.network.wiring)
         network: Any = net.network
-        updates, state = self._transformation(theta).update(gradient, net.optimizer, network)
-        changed: Any = optax.apply_updates(network, updates)
+        change, state = updates(self._transformation(theta), gradient, net.optimizer, network)
+        changed: Any = optax.apply_updates(network, change)
         return FeedbackState(changed, net.feedback, state), logits
 
     def _errors(

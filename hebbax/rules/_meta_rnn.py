@@ -1,7 +1,6 @@
 """`MetaRnn`: a plain LSTM that learns in its activations, the baseline without shared weights."""
 
 import math
-from collections.abc import Sequence
 from typing import Annotated
 
 import equinox as eqx
@@ -9,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax._options import AT_LEAST_1, POSITIVE, check_options
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 
 
 class MetaRnnWeights(eqx.Module):
@@ -56,7 +55,7 @@ class MetaRnn(AbstractRule):
 
     - `inputs`, `outputs`: of the networks that it is made for.
     - `state_size`: hidden units, and as many cell states.
-    - `ticks` ≥ 1: for each datum, on the same inputs.
+    - `ticks`, 1 to 100: for each datum, on the same inputs.
     - `bound`: predictions are bound · tanh(read-out / bound); None for the read-out itself.
     - `forget_offset`: added to the forget gate's pre-activation.
 
@@ -66,7 +65,7 @@ class MetaRnn(AbstractRule):
     inputs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=784)
     outputs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
     state_size: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
-    ticks: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=2)
+    ticks: Annotated[int, Range(1, 100)] = eqx.field(static=True, default=2)
     bound: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=100.0)
     forget_offset: float = eqx.field(static=True, default=1.0)
 
@@ -87,9 +86,7 @@ class MetaRnn(AbstractRule):
             jnp.zeros(self.outputs),
         )
 
-    def init_network(
-        self, theta: MetaRnnWeights, key: PRNGKeyArray, sizes: Sequence[int]
-    ) -> MetaRnnState:
+    def init_network(self, theta: MetaRnnWeights, key: PRNGKeyArray, sizes: Sizes) -> MetaRnnState:
         """Return the state before the first datum: zeros, whatever the key.
 
         **Raises:** `ValueError` if `sizes` are not `(inputs, outputs)`.

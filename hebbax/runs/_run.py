@@ -10,18 +10,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import PyTree
 
 from hebbax._progress import Progress
-from hebbax._rule_file import save_rule
 from hebbax._trees import from_arrays, to_arrays
-from hebbax.devices import gather
-from hebbax.outer import Best, Curriculum, Validator, Workers
-from hebbax.outer.engines import AbstractEngine, Setup, engine_for
-from hebbax.outer.objectives import Objective
+from hebbax.devices import DeviceGrid, gather
+from hebbax.outer import Best, MetaTraining, Validator, Workers
+from hebbax.outer.engines import AbstractEngine, Setup
+from hebbax.rule_file import save_rule
 from hebbax.runs import checkpoint
 from hebbax.runs._callbacks import Callback
+from hebbax.runs._metrics_log import finite_or_nan
 from hebbax.runs._run_directory import RunDirectory
+from hebbax.runs.checkpoint import CheckpointError
 
 DIVERGED = 10
 """So many meta-steps in a row that are not finite are no accident any more."""
@@ -36,6 +37,8 @@ class Result:
     - `theta`: the meta-parameters with the lowest validation loss, of any run at any checkpoint.
     - `thetas`: those of all runs after the last step, with a leading axis.
     - `loss`, `run`, `step`: the validation loss of `theta`, and which run had it when.
+    - `start_loss`: the lowest validation loss that any run had before its first meta-step, by the
+      same measure; infinity if none was finite. A `loss` that is not below it is warned of.
     - `history`: the logged lines, as in `metrics.jsonl`.
     - `compile_seconds`, `seconds`: time to compile, and to run.
     """
@@ -45,6 +48,7 @@ class Result:
     loss: float
     run: int
     step: int
+    start_loss: float
     history: tuple[dict[str, Any], ...]
     compile_seconds: float
     seconds: float
@@ -55,35 +59,31 @@ class Run:
 
     def __init__(
         self,
-        setup: Setup,
-        objective: Objective | Curriculum,
+        training: MetaTraining,
         workers: Workers | None,
-        thetas: PyTree,
-        k_init: PRNGKeyArray,
-        k_validation: PRNGKeyArray,
-        validation: int,
         folder: RunDirectory | None,
         card: dict[str, Any],
     ):
-        self.setup, self.objective, self.workers = setup, objective, workers
-        self.k_validation, self.validation = k_validation, validation
+        self.training, self.workers = training, workers
         self.folder, self.card = folder, card
+        self.layout = training.layout() if workers is None else DeviceGrid()
         self.compile_seconds = 0.0
         self.step, self.stage = 0, 0
         self.history: list[dict[str, Any]] = []
+        thetas = training.thetas()
         self.best = Best(jax.tree.map(lambda a: a[0], thetas))
-        self.engine = self._engine(setup)
+        self.start_loss: float | None = None
+        self.judged = [math.inf] * training.runs
+        self.engine = self._engine(Setup(training, self.layout))
         self.validator: Validator | None = None
-        self.state = self.engine.start(thetas, jax.random.fold_in(k_init, 1))
+        self.state = self.engine.start(thetas, jax.random.fold_in(training.keys.init, 1))
+        self.first = self.engine.thetas(self.state)
         if folder is not None:
             self._resume(folder)
         self.good, self.good_step = self.state, self.step
-        self.judged = [math.inf] * setup.runs
-        for line in self.history:
-            self.judged = line.get("validation_loss", self.judged)
 
     def _engine(self, setup: Setup) -> AbstractEngine[Any]:
-        return engine_for(setup) if self.workers is None else self.workers.engine(setup)
+        return (setup.training.method if self.workers is None else self.workers).engine(setup)
 
     def close(self) -> None:
         """Give back what the engine holds."""
@@ -98,13 +98,30 @@ class Run:
             best = from_arrays(jax.eval_shape(lambda: self.best.theta), parts["best"])
             return self.engine.from_arrays(parts["state"], like=self.state), best
 
-        found = checkpoint.load(folder.path, restore)
-        if found is not None:
-            self.step, (self.state, theta), about = found
-            self.history, self.stage = about["history"], about["stage"]
-            self.best = Best(theta, **about["best"])
-        if folder.writes:
-            folder.restart_log(self.history)
+        found = checkpoint.load(folder.path, restore, folder.run)
+        if found is None:
+            folder.log.begin()
+            return
+        self.step, (self.state, theta), about = found
+        self.stage = about["stage"]
+        self.best = Best(theta, **about["best"])
+        self.start_loss = about.get("start_loss")
+        if self.step > self.training.steps:
+            raise CheckpointError(
+                f"steps must be at least {self.step}, for so far is the run in {folder.path} "
+                f"already; got {self.training.steps}. Ask for as many to have its result, for more "
+                f"to go on, or give another directory."
+            )
+        if "log" in about:
+            self.history, self.judged = folder.log.resume(about["log"]), about["judged"]
+        else:
+            # Older checkpoints held the history themselves.
+            self.history = [*map(finite_or_nan, about["history"])]
+            for line in self.history:
+                self.judged = line.get("validation_loss", self.judged)
+            folder.log.rewrite(self.history)
+        # A process may have been killed between a checkpoint and the rule file.
+        self._write_rule(folder)
 
     def keep(self) -> None:
         """Write a checkpoint, and the best rule so far."""
@@ -116,9 +133,16 @@ class Run:
             return
         arrays = {f"state/{name}": array for name, array in state.items()}
         arrays |= {f"best/{name}": array for name, array in to_arrays(self.best.theta).items()}
-        about = {"history": self.history, "stage": self.stage, "best": best}
         try:
-            checkpoint.save(self.folder.path, self.step, arrays, about)
+            self.folder.log.write(self.history)
+            about = {
+                "log": self.folder.log.flush(),
+                "judged": self.judged,
+                "stage": self.stage,
+                "best": best,
+                "start_loss": self.start_loss,
+            }
+            checkpoint.save(self.folder.path, self.step, arrays, about, self.folder.run)
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -126,43 +150,39 @@ class Run:
                 f"before it are whole: mend that, and the same call goes on from the last",
                 str(self.folder.path),
             ) from error
-        if math.isfinite(self.best.loss):
-            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
-            file = self.folder.path / "rule.safetensors"
-            save_rule(file, self.setup.rule, self.best.theta, card)
+        self._write_rule(self.folder)
 
-    def go(
-        self,
-        steps: int,
-        log_every: int,
-        checkpoint_every: int,
-        callbacks: Sequence[Callback],
-        progress: bool,
-    ) -> Result:
-        """Take meta-steps until there have been `steps` of them."""
+    def _write_rule(self, folder: RunDirectory) -> None:
+        if folder.writes and math.isfinite(self.best.loss):
+            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
+            save_rule(folder.path / "rule.safetensors", self.training.rule, self.best.theta, card)
+
+    def go(self, callbacks: Sequence[Callback], progress: bool) -> Result:
+        """Take meta-steps until there have been as many as the settings say."""
+        steps = self.training.steps
         begin = time.perf_counter()
         try:
             with Progress("meta-training", steps, self.step, shown=progress) as bar:
                 while self.step < steps:
                     self._enter_stage()
-                    reached = self._turn(steps, log_every, checkpoint_every)
+                    reached = self._turn()
                     lap = time.perf_counter()
                     state, metrics = self.engine.advance(self.state, self.step, reached - self.step)
                     line = self._line(reached, metrics, time.perf_counter() - lap)
-                    end = isinstance(self.objective, Curriculum) and (
-                        reached == self.objective.end(self.stage)
-                    )
-                    turn = end or reached % checkpoint_every == 0 or reached == steps
+                    end = reached == self.training.course.end(self.stage)
+                    turn = end or reached % self.training.checkpoint_every == 0 or reached == steps
                     best, judged, good = self.best, self.judged, self.good
                     if turn:
-                        state, best, judged = self._judge(state, reached, line, synchronize=end)
+                        synchronize = end and self.training.course.synchronize
+                        state, best, judged = self._judge(state, reached, line, synchronize)
                         good = state
+                    line = finite_or_nan(line)
                     # All at once, so that an interrupt finds the run before or after, not between.
                     self.state, self.step, self.best, self.judged, self.history, self.good = (
                         state, reached, best, judged, [*self.history, line], good,
                     )  # fmt: skip
-                    if self.folder is not None and self.folder.writes:
-                        self.folder.log(line)
+                    if self.folder is not None:
+                        self.folder.log.write(self.history)
                     for callback in callbacks:
                         callback.log(line)
                     if turn:
@@ -172,12 +192,14 @@ class Run:
         except KeyboardInterrupt:
             self.keep()
             raise
+        self._check_found()
         return Result(
             theta=self.best.theta,
             thetas=jax.tree.map(jnp.asarray, gather(self.engine.thetas(self.state))),
             loss=self.best.loss,
             run=self.best.run,
             step=self.best.step,
+            start_loss=math.inf if self.start_loss is None else self.start_loss,
             history=tuple(self.history),
             compile_seconds=self.compile_seconds,
             seconds=time.perf_counter() - begin - self.compile_seconds,
@@ -185,34 +207,57 @@ class Run:
 
     def _enter_stage(self) -> None:
         """Compile for the stage that this step belongs to, and judge the best θ by its measure."""
-        stage = self.objective.stage(self.step) if isinstance(self.objective, Curriculum) else 0
+        course = self.training.course
+        stage = course.stage(self.step)
         if self.validator is not None and stage == self.stage:
             return
         begin = time.perf_counter()
-        setup = dataclasses.replace(self.setup, objective=at_stage(self.objective, stage))
-        if setup.objective != self.engine.setup.objective:
+        setup = Setup(self.training, self.layout, stage)
+        if course.unrolls[stage] != course.unrolls[self.engine.setup.stage]:
             self.engine.close()
             self.engine = self._engine(setup)
         self.engine.compile(self.state)
-        self.validator = Validator(setup, self.k_validation, self.validation)
+        self.validator = Validator(setup)
         self.validator.compile(self.engine.thetas(self.state))
+        if stage != self.stage or self.start_loss is None:
+            losses = self.validator(self.first)
+            self.start_loss = float(np.min(losses, where=np.isfinite(losses), initial=math.inf))
         if stage != self.stage and math.isfinite(self.best.loss):
-            loss = self.validator.of(self.best.theta, self.setup.runs)
-            self.best = dataclasses.replace(self.best, loss=loss)
+            self.best = dataclasses.replace(self.best, loss=self.validator.of(self.best.theta))
         self.stage = stage
         self.compile_seconds += time.perf_counter() - begin
 
-    def _turn(self, steps: int, log_every: int, checkpoint_every: int) -> int:
+    def _check_found(self) -> None:
+        """Say it if the run has found nothing, or nothing better than it had.
+
+        **Raises:** `RuntimeError` if no θ that it found has a finite validation loss.
+        """
+        start = math.inf if self.start_loss is None else self.start_loss
+        change = (
+            "lower the learning rate (or CMAES's std), clip the gradient, make lifetimes or "
+            "truncations shorter, or start from another theta or key"
+        )
+        if not math.isfinite(self.best.loss):
+            began = f"{start:.4g}" if math.isfinite(start) else "not finite either"
+            raise RuntimeError(
+                f"the run has found no θ with a finite validation loss in {self.step:,} meta-steps "
+                f"(before the first it was {began}); {change}."
+            )
+        if self.best.loss >= start:
+            warnings.warn(
+                f"the run has found nothing better than its start, whose validation loss was "
+                f"{start:.6g}; the lowest at a checkpoint is {self.best.loss:.6g}, of step "
+                f"{self.best.step:,}: train longer, or {change}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    def _turn(self) -> int:
         """Return the next step at which something is to be done."""
-        turns = [
-            steps,
-            self.step + log_every - self.step % log_every,
-            self.step + checkpoint_every - self.step % checkpoint_every,
-        ]
-        if isinstance(self.objective, Curriculum):
-            end = self.objective.end(self.stage)
-            turns += [] if end is None else [end]
-        return min(turns)
+        end = self.training.course.end(self.stage)
+        every = self.training.log_every, self.training.checkpoint_every
+        turns = [self.step + each - self.step % each for each in every]
+        return min(self.training.steps, *turns, *(() if end is None else (end,)))
 
     def _line(self, reached: int, metrics: dict[str, Any], seconds: float) -> dict[str, Any]:
         rate = (reached - self.step) / seconds
@@ -237,7 +282,7 @@ class Run:
         lost = [
             length[run] >= patience
             or (math.isfinite(self.judged[run] or math.nan) and not math.isfinite(losses[run]))
-            for run in range(self.setup.runs)
+            for run in range(self.training.runs)
         ]
         judged = [
             before if gone else float(now)
@@ -252,29 +297,25 @@ class Run:
                 for run, gone in enumerate(lost)
                 if gone
             ]
-        if synchronize and self.setup.apart:
+        if synchronize:
             finite = np.where(np.isfinite(judged), judged, np.inf)
             chosen = int(np.argmin(finite))
             line["synchronized_on"] = chosen
-            state = self.engine.replace_runs(state, state, [chosen] * self.setup.runs)
-            judged = [judged[chosen]] * self.setup.runs
+            state = self.engine.replace_runs(state, state, [chosen] * self.training.runs)
+            judged = [judged[chosen]] * self.training.runs
         return state, best, judged
 
     def _divergence(self, run: int, step: int) -> dict[str, Any]:
-        key = self.setup.step_key(self.setup.key, step)
-        key = jax.random.key_data(key[run] if self.setup.apart else key).tolist()
+        setup = self.engine.setup
+        key = setup.step_key(setup.key, step)
+        key = jax.random.key_data(key[run] if self.training.per_run else key).tolist()
         warnings.warn(
-            f"run {run + 1} of {self.setup.runs} diverged at step {step} (key {key}) and goes back "
-            f"to where it was at step {self.good_step}.",
+            f"run {run + 1} of {self.training.runs} diverged at step {step} (key {key}) and goes "
+            f"back to where it was at step {self.good_step}.",
             RuntimeWarning,
             stacklevel=2,
         )
         return {"run": run, "step": step, "key": key, "back_to": self.good_step}
-
-
-def at_stage(objective: Objective | Curriculum, stage: int) -> Any:
-    """Return the objective of a stage, which is the objective itself without a curriculum."""
-    return objective.at(stage) if isinstance(objective, Curriculum) else objective
 
 
 def _headline(metrics: dict[str, Any]) -> str:

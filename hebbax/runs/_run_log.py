@@ -1,13 +1,18 @@
 """`read_log`: what a run directory says of the run's course, also while it still goes on."""
 
 import dataclasses
-import json
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
+from hebbax._errors import shown
+from hebbax._foreign import is_count, parse_json, read_at_most
 from hebbax.runs._run_directory import read_config
+
+LARGEST = 2**30
+"""Bytes of a log."""
 
 NOT_METRICS = ("step", "diverged", "synchronized_on")
 
@@ -126,19 +131,72 @@ def read_log(directory: str | Path) -> RunLog:
         inside = sorted(str(found.parent) for found in path.glob("*/metrics.jsonl"))
         hint = f" Did you mean {' '.join(inside)}?" if inside else ""
         raise ValueError(f"{path} is no run directory: it holds no metrics.jsonl.{hint}")
-    rows = file.read_bytes().split(b"\n")
-    lines = []
+    rows = read_at_most(file, LARGEST).split(b"\n")
+    lines: list[dict[str, Any]] = []
+    widths: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
         try:
-            line = json.loads(row)
-            if not (isinstance(line["step"], int) and isinstance(line["loss"], list)):
-                raise TypeError
+            line = parse_json(row)
+            _check_line(line, widths)
             lines.append(line)
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
             # What follows the last line's end is nothing, or not yet a whole line.
             if number < len(rows):
                 raise ValueError(f"line {number} of {file} is not one that a run logs.") from None
     if not lines:
         raise ValueError(f"the run in {path} has logged nothing yet.")
     config = read_config(path) if (path / "config.json").exists() else {}
+    _check_config(path / "config.json", config)
     return RunLog(path, tuple(lines), config)
+
+
+def _check_line(line: Any, widths: dict[str, int]) -> None:
+    """Refuse what is no line of a log, or does not go with those before it.
+
+    **Arguments:** `widths`: how many numbers each metric has had so far, 0 for one that is no list.
+
+    **Raises:** `ValueError`.
+    """
+    if not isinstance(line, dict) or not is_count(line.get("step"), least=0):
+        raise ValueError
+    if not isinstance(line.get("loss"), list) or not line["loss"]:
+        raise ValueError
+    events = line.get("diverged", [])
+    if not isinstance(events, list) or not all(map(_is_event, events)):
+        raise ValueError
+    for name, value in line.items():
+        if name in NOT_METRICS:
+            continue
+        numbers = value if isinstance(value, list) else [value]
+        width = len(value) if isinstance(value, list) else 0
+        if widths.setdefault(name, width) != width or not all(map(_is_number, numbers)):
+            raise ValueError
+
+
+def _is_event(value: Any) -> bool:
+    counts = ("run", "step", "back_to")
+    return isinstance(value, dict) and all(is_count(value.get(n), least=0) for n in counts)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return value is None or isinstance(value, float)
+
+
+def _check_config(file: Path, config: dict[str, Any]) -> None:
+    """Refuse settings that cannot be what a run was made with. **Raises:** `ValueError`."""
+    card, outer = config.get("card") or {}, config.get("objective", {})
+    inner = outer.get("objective", outer) if isinstance(outer, dict) else None
+    words = [card.get("title")]
+    words += [inner.get(n) for n in ("name", "reduction")] if isinstance(inner, dict) else [0]
+    if not all(isinstance(word, (str, NoneType)) for word in words):
+        raise ValueError(
+            f"{file} is not the configuration of a run: its title is {shown(card.get('title'))}, "
+            f"its objective {shown(outer)}."
+        )
+    unrolls = outer.get("unrolls", [])
+    if not isinstance(unrolls, list) or not all(map(is_count, unrolls)):
+        raise ValueError(f"{file} is not the configuration of a run: unrolls {shown(unrolls)}.")
+    if len(unrolls) > 1 and not is_count(outer.get("every")):
+        raise ValueError(f"{file} is not the configuration of a run: unrolls without every.")

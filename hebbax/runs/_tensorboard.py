@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hebbax._options import check_option
+
 MISSING = "TensorBoard event files need tensorboardX: pip install 'hebbax[tensorboard]'."
 FLUSH_SECONDS = 10
 """How far behind the run a viewer may be."""
@@ -27,10 +29,12 @@ class TensorBoard:
 
     - `directory`: where event files go; for one training only, such as `runs/xor/tensorboard`.
 
-    **Raises:** `ImportError` if tensorboardX is not installed.
+    **Raises:** `ImportError` if tensorboardX is not installed, `ValueError` for another kind of
+    `directory`.
     """
 
     def __init__(self, directory: str | Path):
+        check_option("directory", directory, str | Path)
         try:
             import tensorboardX
         except ImportError as error:

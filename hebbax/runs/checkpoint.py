@@ -1,6 +1,8 @@
-"""Checkpoints: whole or not at all, the last few kept."""
+"""Checkpoints: whole or not at all, of one run only, the last few kept."""
 
+import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from hebbax._files import write_arrays
+from hebbax._files import check_digest, write_arrays
 
 KEPT = 3
 State = TypeVar("State")
@@ -18,45 +20,93 @@ class CheckpointError(ValueError):
     """A run directory that cannot be gone on with; the message says why."""
 
 
+def run_digest(config: dict[str, Any]) -> str:
+    """Return what tells the checkpoints of the run with these settings from those of others."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
 def _paths(directory: Path) -> list[Path]:
     return sorted((directory / "checkpoints").glob("step-*.safetensors"))
 
 
-def save(directory: Path, step: int, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Write the checkpoint of `step` and remove all but the last `KEPT`.
+def _path(directory: Path, step: int) -> Path:
+    return directory / "checkpoints" / f"step-{step:010d}.safetensors"
+
+
+def save(
+    directory: Path,
+    step: int,
+    arrays: dict[str, np.ndarray],
+    about: dict[str, Any],
+    run: str = "",
+) -> None:
+    """Write the checkpoint of `step` of a run and remove all but the last `KEPT`.
+
+    Those of later steps were passed over when the run was gone on with, and are removed too.
 
     **Raises:** `OSError` if it cannot be written; those before are left as they are.
     """
-    metadata = {"step": str(step), "about": json.dumps(about)}
-    path = directory / "checkpoints" / f"step-{step:010d}.safetensors"
+    metadata = {"step": str(step), "about": json.dumps(about), "run": run}
+    path = _path(directory, step)
     write_arrays(path, arrays, metadata)
-    for old in _paths(directory)[:-KEPT]:
+    paths = _paths(directory)
+    for old in (*paths[paths.index(path) + 1 :], *paths[: paths.index(path) + 1][:-KEPT]):
         old.unlink(missing_ok=True)
 
 
 def load(
-    directory: Path, restore: Callable[[dict[str, np.ndarray]], State]
+    directory: Path, restore: Callable[[dict[str, np.ndarray]], State], run: str | None = None
 ) -> tuple[int, State, dict[str, Any]] | None:
     """Return step, state and the JSON kept beside it of the newest readable checkpoint, or None.
 
-    `restore` makes the state of the arrays, and raises `ValueError` if it cannot. A checkpoint
-    cut short is passed over for the one before it.
+    `restore` makes the state of the arrays, and raises `ValueError` if it cannot. `run` is the
+    `run_digest` of the run that they must belong to, None for any. A checkpoint
+    that is damaged or cannot be opened is passed over with a warning for the one before it. One
+    written before checkpoints had digests is read, with a warning.
 
-    **Raises:** `CheckpointError` if the folder holds checkpoints and none can be read.
+    **Raises:** `CheckpointError` if the folder holds checkpoints and none can be read, or the
+    newest whole one is of another run.
     """
     paths = _paths(directory)
-    problems = []
+    problems: list[str] = []
     for path in reversed(paths):
         try:
+            sealed = check_digest(path.read_bytes())
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}
-            return int(metadata["step"]), restore(arrays), json.loads(metadata["about"])
-        except (SafetensorError, KeyError, ValueError) as error:
+            step, about = int(metadata["step"]), json.loads(metadata["about"])
+            if path != _path(directory, step):
+                raise ValueError(f"it is the checkpoint of step {step}")
+            if sealed and run is not None and metadata["run"] != run:
+                raise CheckpointError(
+                    f"{path} is a checkpoint of another run, with other settings than those of "
+                    f"{directory / 'config.json'}; remove it, or give another directory."
+                )
+            state = restore(arrays)
+        except CheckpointError:
+            raise
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             problems.append(f"{path.name}: {error}")
+            continue
+        if problems:
+            _warn(
+                f"{len(problems)} of the checkpoints in {path.parent} cannot be read "
+                f"({'; '.join(problems)}); the run goes on from step {step}."
+            )
+        if not sealed:
+            _warn(
+                f"{path} was written by an older version of hebbax, without a digest of its "
+                f"content or of its run: whether it is whole and belongs here cannot be told."
+            )
+        return step, state, about
     if paths:
         raise CheckpointError(
             f"none of the checkpoints in {directory / 'checkpoints'} can be read "
             f"({'; '.join(problems)}); give another directory or remove them."
         )
     return None
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=2)

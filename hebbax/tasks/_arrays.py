@@ -1,14 +1,17 @@
 """A family with a single task: to classify the rows of given arrays."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray
+from numpy.typing import ArrayLike
 
 from hebbax.data import images as _images
 from hebbax.data import stratified
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, one_hot
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, check_counts, one_hot
 
 QUERY_FRACTION = 1 / 6
 """The share of the training part that is set aside for queries, the same in every class."""
@@ -31,6 +34,13 @@ class ArrayFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     support: int = eqx.field(static=True)
     """The number of support rows."""
+    seen_as: ImageShape = eqx.field(static=True, default=None)
+    """Height, width and channels of the image that a row is."""
+
+    @property
+    def image(self) -> ImageShape:
+        """The image that a row is, as it was said."""
+        return self.seen_as
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Support batches; see `AbstractFamily.stream`."""
@@ -63,6 +73,7 @@ def build(
     test_x: Float32[np.ndarray, "test in"],
     test_y: Int32[np.ndarray, "test"],
     classes: int,
+    image: ImageShape = None,
 ) -> ArrayFamily:
     """Put prepared arrays on the device, support rows before query rows."""
     query = stratified(train_y, QUERY_FRACTION, seed=0)
@@ -76,22 +87,34 @@ def build(
         inputs=train_x.shape[1],
         outputs=classes,
         support=int((~query).sum()),
+        seen_as=image,
     )
 
 
-def from_arrays(x, y, test_x, test_y, name: str = "arrays", standardize: bool = True):
+def from_arrays(
+    x: ArrayLike,
+    y: ArrayLike,
+    test_x: ArrayLike,
+    test_y: ArrayLike,
+    name: str = "arrays",
+    standardize: bool = True,
+    image: ImageShape = None,
+) -> ArrayFamily:
     """A family from your own data.
 
     **Arguments:**
 
-    - `x`, `test_x`: `[n, in]`, anything numpy takes as real numbers; used as float32.
+    - `x`, `test_x`: `[n, in]`, anything numpy takes as real numbers; used as float32, after they
+      have been standardised.
     - `y`, `test_y`: `[n]` whole numbers, classes counted from 0; every class occurs in `y`.
     - `standardize`: bring each column to mean 0 and deviation 1, as measured on `x`.
+    - `image`: height, width and channels of the image that a row is, if it is one.
 
     **Returns:** an `ArrayFamily`, as many outputs as classes.
 
-    **Raises:** `ValueError` if an array has the wrong shape, is empty, holds NaN or infinity, if
-    lengths differ, or if the labels are not 0..C-1; it says which array and what was found.
+    **Raises:** `ValueError` if an array has the wrong shape, is empty, holds NaN, infinity or
+    masked values, if lengths differ, or if the labels are not 0..C-1; it says which array and what
+    was found.
     """
     train_x, held_x = _check_inputs("x", x), _check_inputs("test_x", test_x)
     train_y, held_y = _check_labels("y", y), _check_labels("test_y", test_y)
@@ -100,61 +123,85 @@ def from_arrays(x, y, test_x, test_y, name: str = "arrays", standardize: bool = 
         (("test_x", held_x), ("test_y", held_y)),
     ):
         if len(rows) != len(labels):
-            raise ValueError(f"{x_name} has {len(rows)} rows but {y_name} has {len(labels)} labels")
+            raise ValueError(
+                f"{y_name} must have a label for each row of {x_name}; got {len(rows)} rows and "
+                f"{len(labels)} labels."
+            )
     if train_x.shape[1] != held_x.shape[1]:
-        raise ValueError(f"x has {train_x.shape[1]} columns but test_x has {held_x.shape[1]}")
+        raise ValueError(
+            f"test_x must have the columns of x, {train_x.shape[1]}; got {held_x.shape[1]}."
+        )
+    if image is not None and math.prod(image) != train_x.shape[1]:
+        raise ValueError(
+            f"image must have as many numbers as x has columns, {train_x.shape[1]}; got {image}."
+        )
     classes = int(train_y.max()) + 1
     absent = sorted(set(range(classes)) - set(train_y.tolist()))
     if absent:
         raise ValueError(
-            f"y must hold every class from 0 to {classes - 1}, its largest label, but lacks "
-            f"{', '.join(map(str, absent[:10]))}{' ...' if len(absent) > 10 else ''}"
+            f"y must hold every class from 0 to {classes - 1}, its largest label; got none of "
+            f"{', '.join(map(str, absent[:10]))}{' ...' if len(absent) > 10 else ''}."
         )
     if classes < 2:
-        raise ValueError("y holds class 0 only, but a task needs at least two classes")
+        raise ValueError("y must hold at least two classes; got class 0 only.")
     if held_y.max() >= classes:
         raise ValueError(
-            f"test_y holds the label {int(held_y.max())}, but the labels of y end at {classes - 1}"
+            f"test_y must hold classes of y, up to {classes - 1}; got the label "
+            f"{int(held_y.max())}."
         )
     if standardize:
         train_x, held_x = _images.standardize(train_x, held_x, per_feature=True)
-    return build(name, train_x, train_y, held_x, held_y, classes)
+        _check_finite("x", train_x)
+        _check_finite("test_x", held_x)
+    train_x, held_x = train_x.astype(np.float32, copy=False), held_x.astype(np.float32, copy=False)
+    return build(name, train_x, train_y, held_x, held_y, classes, image)
 
 
-def _check_inputs(name: str, values) -> Float32[np.ndarray, "n in"]:
-    array = np.asarray(values)
+def _array(name: str, values: ArrayLike) -> np.ndarray:
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(np.ma.is_masked(part) for part in parts):
+        raise ValueError(f"{name} must have a value everywhere; got an array with masked values.")
+    return np.asarray(values)
+
+
+def _check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
+    array = _array(name, values)
     if array.ndim != 2:
-        raise ValueError(f"{name} must have two axes [n, in], but its shape is {array.shape}")
+        raise ValueError(f"{name} must have two axes [n, in]; got the shape {array.shape}.")
     if 0 in array.shape:
-        raise ValueError(f"{name} is empty: its shape is {array.shape}")
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
-        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
-    if np.issubdtype(array.dtype, np.complexfloating):
-        raise ValueError(f"{name} must hold real numbers, but its dtype is {array.dtype}")
+        raise ValueError(f"{name} must not be empty; got the shape {array.shape}.")
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{name} must hold real numbers; got {array.dtype}.")
+    # What single precision holds exactly does not need double.
+    exact = array.dtype == np.float32 or array.dtype.itemsize <= 2
+    array = array.astype(np.float32 if exact else np.float64)
     with np.errstate(over="ignore"):
-        array = array.astype(np.float32)
+        _check_finite(name, array.astype(np.float32, copy=False))
+    return array
+
+
+def _check_finite(name: str, array: Float32[np.ndarray, "n in"]) -> None:
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
         row = int(np.argmax(bad))
         column = int(np.argmax(~np.isfinite(array[row])))
         raise ValueError(
-            f"{name} must be finite as float32, but row {row}, column {column} is "
-            f"{array[row, column]}"
+            f"{name} must be finite as float32; got {array[row, column]} in row {row}, column "
+            f"{column}."
         )
-    return array
 
 
-def _check_labels(name: str, values) -> Int32[np.ndarray, "n"]:
-    array = np.asarray(values)
+def _check_labels(name: str, values: ArrayLike) -> Int32[np.ndarray, "n"]:
+    array = _array(name, values)
     if array.ndim != 1:
-        raise ValueError(f"{name} must have one axis [n], but its shape is {array.shape}")
+        raise ValueError(f"{name} must have one axis [n]; got the shape {array.shape}.")
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must hold whole numbers, but its dtype is {array.dtype}")
+        raise ValueError(f"{name} must hold whole numbers; got {array.dtype}.")
     if array.size == 0:
-        raise ValueError(f"{name} is empty")
+        raise ValueError(f"{name} must not be empty; got no labels.")
     if array.min() < 0:
         row = int(np.argmax(array < 0))
-        raise ValueError(f"{name} must count classes from 0, but row {row} is {int(array[row])}")
+        raise ValueError(f"{name} must count classes from 0; got {int(array[row])} in row {row}.")
     if array.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"{name} holds the label {int(array.max())}, which is no class number")
+        raise ValueError(f"{name} must hold class numbers below 2³¹; got {int(array.max())}.")
     return array.astype(np.int32)

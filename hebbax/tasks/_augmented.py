@@ -1,13 +1,15 @@
 """A family whose images are masked, permuted, shifted or inverted, task by task."""
 
 import math
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from hebbax.tasks._family import AbstractFamily, Batches, not_drawn
+from hebbax._options import NOT_NEGATIVE, SHARE, Range, check_option
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, not_drawn
 
 
 class Look(eqx.Module):
@@ -51,6 +53,11 @@ class AugmentedFamily(AbstractFamily):
     invert: float = eqx.field(static=True)
     look: Look | None = None
     """Of the task; None as long as no task is fixed."""
+
+    @property
+    def image(self) -> ImageShape:
+        """The image of the family inside, unless its pixels are permuted."""
+        return None if self.permute else self.family.image
 
     def draw(self, key: PRNGKeyArray) -> "AugmentedFamily":
         """The family with the task inside and its look fixed; itself if they are already."""
@@ -103,8 +110,8 @@ class AugmentedFamily(AbstractFamily):
         if self.fade:
             x = x * (1 - look.faded * jax.random.uniform(k_fade, (*x.shape[:-1], 1)))
         if self.example_mask:
-            x = x * jax.random.bernoulli(k_mask, 1 - look.masked, x.shape)
-        return (x * jnp.broadcast_to(look.seen, x.shape))[..., look.order]
+            x = x * jax.random.bernoulli(k_mask, 1 - look.masked, x.shape).astype(x.dtype)
+        return (x * jnp.broadcast_to(look.seen, x.shape).astype(x.dtype))[..., look.order]
 
 
 def _shifted(
@@ -145,17 +152,14 @@ def augmented(
     **Raises:** `ValueError` for settings out of range, or images to be shifted that are not square.
     """
     for name, value in (("mask", mask), ("example_mask", example_mask), ("fade", fade)):
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} is {value}, but must be at least 0 and less than 1")
-    if not 0 <= invert <= 1:
-        raise ValueError(f"invert is {invert}, but must lie between 0 and 1")
+        check_option(name, value, Annotated[float, Range(0, 1, open_high=True)])
+    check_option("invert", invert, Annotated[float, SHARE])
     side = math.isqrt(family.inputs)
-    if shift < 0:
-        raise ValueError(f"shift is {shift}, but must be at least 0")
+    check_option("shift", shift, Annotated[int, NOT_NEGATIVE])
     if shift and (side * side != family.inputs or shift > side):
         raise ValueError(
-            f"shift is {shift}, but a row of {family.name} has {family.inputs} pixels: shifts "
-            "need square images that are not smaller"
+            f"shift must be 0 where rows of {family.name}, {family.inputs} pixels, are no square "
+            f"images, or smaller ones; got {shift}."
         )
     settings = (
         f"mask{mask:g},example_mask{example_mask:g},fade{fade:g},shift{shift},invert{invert:g}"

@@ -25,9 +25,9 @@ def by_name(name: str, size: int | None = None, crop: int | None = None) -> Abst
         return images(name, size=size, crop=crop)
     check_choice("task", name, names())
     if crop is not None:
-        raise ValueError(f"crop is {crop}, but {name} cannot be cropped")
+        raise ValueError(f"crop must be left out, for {name} cannot be cropped; got {crop}.")
     if name == "omniglot":
         return omniglot() if size is None else omniglot(size=size)
     if size is not None:
-        raise ValueError(f"size is {size}, but {name} has no pixels to resize")
+        raise ValueError(f"size must be left out, for {name} has no pixels to resize; got {size}.")
     return tabular(name) if name in TABULAR else toy(name)

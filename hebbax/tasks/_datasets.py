@@ -2,12 +2,13 @@
 
 import functools
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
 from hebbax._errors import check_choice
+from hebbax._options import Range, check_option
 from hebbax.data import images as _images
 from hebbax.data import load, source
 from hebbax.data import names as data_names
@@ -44,8 +45,8 @@ def images(
     check_choice("set of images", name, IMAGES)
     if not isinstance(standardize, bool):
         check_choice("standardize", standardize, ("pixels",))
-    if size is not None and not 1 <= size <= _images.LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 1 and {_images.LARGEST} pixels")
+    if size is not None:
+        check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
     chosen = None if classes is None else _check_classes(name, tuple(classes))
     # The environment is part of the key, for it decides which files are read.
     return _images_cached(name, size, crop, chosen, standardize, os.environ.get("HEBBAX_DATA"))
@@ -53,10 +54,9 @@ def images(
 
 def _check_classes(name: str, classes: tuple[int, ...]) -> tuple[int, ...]:
     count = len(source(name).class_names)
+    check_option("classes", classes, Annotated[tuple[int, ...], Range(0, count - 1)])
     if len(classes) < 2 or len(set(classes)) != len(classes):
-        raise ValueError(f"classes must be two or more different numbers, not {classes}")
-    if not all(0 <= label < count for label in classes):
-        raise ValueError(f"classes are {classes}, but those of {name} run from 0 to {count - 1}")
+        raise ValueError(f"classes must be two or more different numbers; got {classes}.")
     return tuple(int(label) for label in classes)
 
 
@@ -86,11 +86,21 @@ def _images_cached(
         count = len(classes)
         if len(train_x) == 0 or len(test_x) == 0:
             raise ValueError(f"{name} as found on this machine has no images of classes {classes}")
+    channels = train_x.shape[3] if train_x.ndim == 4 else 1
+    height, width = _sides(train_x.shape[1:3], size, crop)
     train_x, test_x = (prepare(part, size, crop) for part in (train_x, test_x))
     if standardize:
         train_x, test_x = _images.standardize(train_x, test_x, per_feature=standardize == "pixels")
     label = _label(name, size, crop, classes) + (",by_pixel" if standardize == "pixels" else "")
-    return build(label, train_x, train_y, test_x, test_y, count)
+    image = height, width, channels
+    return build(label, train_x, train_y, test_x, test_y, count, image)
+
+
+def _sides(sides: tuple[int, ...], size: int | None, crop: int | None) -> tuple[int, ...]:
+    """Return the height and width that `prepare` gives images."""
+    if size is not None:
+        return size, size
+    return sides if crop is None else (crop, crop)
 
 
 def prepare(pixels: np.ndarray, size: int | None, crop: int | None) -> Float32[np.ndarray, "n in"]:

@@ -1,14 +1,21 @@
 """What a task family is: something that yields episodes, on the device, from a key."""
 
 import abc
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
+from hebbax._options import Range, check_option
+
 Batches = tuple[Float32[Array, "*lead in"], Float32[Array, "*lead out"]]
 """Inputs and their targets, with the same leading axes."""
+
+
+ImageShape = tuple[int, int, int] | None
+"""Height, width and channels of the image that a row of inputs is; None if it is none."""
 
 
 class Episode(eqx.Module):
@@ -40,6 +47,15 @@ class AbstractFamily(eqx.Module):
     """Size of the last axis of `x`."""
     outputs: eqx.AbstractVar[int]
     """Size of the last axis of `y`."""
+
+    @property
+    def image(self) -> ImageShape:
+        """Height, width and channels of the image that a row of `x` is; None if it is none.
+
+        The channels of a pixel stand side by side. Rows whose pixels are in an order of each task's
+        own are none.
+        """
+        return None
 
     def draw(self, key: PRNGKeyArray) -> "AbstractFamily":
         """The family with one task fixed; the family itself if it holds just one task already.
@@ -89,8 +105,7 @@ class AbstractFamily(eqx.Module):
 def check_counts(steps: int, batch: int, query: int = 0) -> None:
     """Refuse impossible sizes. **Raises:** `ValueError`."""
     for name, value, least in (("steps", steps, 1), ("batch", batch, 1), ("query", query, 0)):
-        if value < least:
-            raise ValueError(f"{name} is {value}, but must be at least {least}")
+        check_option(name, value, Annotated[int, Range(least)])
 
 
 def not_drawn(name: str) -> ValueError:

@@ -4,6 +4,7 @@ import functools
 import math
 import unicodedata
 from pathlib import Path
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -13,7 +14,15 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax._options import Range, check_option
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 FACES = tuple(
     f"{family}{style}"
@@ -55,6 +64,12 @@ class GlyphFamily(AbstractFamily):
     """The task's characters, class 0 first; None as long as no task is fixed."""
     faces: Int32[Array, "faces"] | None = None
     """The task's order of the faces, those of the support first."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "GlyphFamily":
         """The family with characters and order of faces fixed; itself if they are already."""
@@ -115,13 +130,13 @@ class GlyphFamily(AbstractFamily):
     def _look(self, character, face, angle, size, move) -> Float32[Array, " in"]:
         """Return an image of the atlas, turned, scaled and shifted, by linear interpolation."""
         side, large = math.isqrt(self.inputs), self.pixels.shape[-1]
-        along = jnp.arange(side) - (side - 1) / 2
+        along = jnp.arange(side, dtype=float) - (side - 1) / 2
         x, y = along[None, :] - move[0], along[:, None] - move[1]
         scale = large / (1.5 * side) / size
         column = scale * (jnp.cos(angle) * x + jnp.sin(angle) * y) + (large - 1) / 2
         row = scale * (jnp.cos(angle) * y - jnp.sin(angle) * x) + (large - 1) / 2
         top, left = jnp.floor(row).astype(int), jnp.floor(column).astype(int)
-        below, beside = row - top, column - left
+        below, beside = row - top.astype(row.dtype), column - left.astype(row.dtype)
         ink = jnp.zeros_like(row)
         for down, part in ((0, 1 - below), (1, below)):
             for over, share in ((0, 1 - beside), (1, beside)):
@@ -130,7 +145,7 @@ class GlyphFamily(AbstractFamily):
                 found = self.pixels[
                     character, face, jnp.clip(r, 0, large - 1), jnp.clip(c, 0, large - 1)
                 ]
-                ink = ink + jnp.where(inside, part * share * found, 0)
+                ink = ink + jnp.where(inside, part * share * found.astype(part.dtype), 0)
         return (ink / 255).reshape(-1)
 
 
@@ -157,17 +172,12 @@ def glyphs(
 
     **Raises:** `ValueError` for settings out of range.
     """
-    if not 4 <= size <= LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 4 and {LARGEST} pixels")
-    if not 0 <= rotation <= 180:
-        raise ValueError(f"rotation is {rotation}, but must lie between 0 and 180 degrees")
-    if not 0 <= shift <= size / 2:
-        raise ValueError(f"shift is {shift}, but must lie between 0 and {size / 2:g} pixels")
-    if not 1 <= zoom <= 4:
-        raise ValueError(f"zoom is {zoom}, but must lie between 1 and 4")
+    check_option("size", size, Annotated[int, Range(4, LARGEST)])
+    check_option("rotation", rotation, Annotated[float, Range(0, 180)])
+    check_option("shift", shift, Annotated[float, Range(0, size / 2)])
+    check_option("zoom", zoom, Annotated[float, Range(1, 4)])
     pixels = _atlas(round(1.5 * size))
-    if not 2 <= ways <= len(pixels):
-        raise ValueError(f"ways is {ways}, but must lie between 2 and the {len(pixels)} characters")
+    check_option("ways", ways, Annotated[int, Range(2, len(pixels))])
     name = (
         f"glyphs-{ways},size{size},rotation{rotation:g},shift{shift:g},zoom{zoom:g}{',pose' * pose}"
     )

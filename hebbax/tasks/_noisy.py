@@ -1,13 +1,15 @@
 """A family made harder to learn from: noise on what is seen, wrong answers among the right ones."""
 
 import math
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from hebbax.tasks._family import AbstractFamily, Batches, one_hot
+from hebbax._options import NOT_NEGATIVE, SHARE, check_option
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, one_hot
 
 
 class NoisyFamily(AbstractFamily):
@@ -22,6 +24,11 @@ class NoisyFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     pixels: float = eqx.field(static=True)
     labels: float = eqx.field(static=True)
+
+    @property
+    def image(self) -> ImageShape:
+        """The image of the family inside."""
+        return self.family.image
 
     def draw(self, key: PRNGKeyArray) -> "NoisyFamily":
         """Fix the task of the family inside."""
@@ -65,10 +72,8 @@ def noisy(family: AbstractFamily, pixels: float = 0.0, labels: float = 0.0) -> N
 
     **Raises:** `ValueError` for values out of range.
     """
-    if not (pixels >= 0 and math.isfinite(pixels)):
-        raise ValueError(f"pixels is {pixels}, but must be a finite number that is not negative")
-    if not 0 <= labels <= 1:
-        raise ValueError(f"labels is {labels}, but must lie between 0 and 1")
+    check_option("pixels", pixels, Annotated[float, NOT_NEGATIVE])
+    check_option("labels", labels, Annotated[float, SHARE])
     name = f"{family.name},pixel_noise{pixels:g},label_noise{labels:g}"
     return NoisyFamily(
         family=family,

@@ -1,7 +1,9 @@
 """Few-shot classification of Omniglot's characters: every task has characters of its own."""
 
 import functools
+import math
 import os
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -9,10 +11,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
 from hebbax._errors import check_choice
+from hebbax._options import Range, check_option
 from hebbax.data import DRAWERS, SIDE, load
 from hebbax.data import images as _images
 from hebbax.tasks._datasets import prepare
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 SUPPORT_DRAWERS = 15
 """Support images come from this many of the 20 drawers of a character; queries from the others."""
@@ -33,6 +43,12 @@ class OmniglotFamily(AbstractFamily):
     """The task's characters, class 0 first; None as long as no task is fixed."""
     drawers: Int32[Array, "drawers"] | None = None
     """The task's order of the drawers, those of the support first."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "OmniglotFamily":
         """The family with characters and order of drawers fixed; itself if they are already."""
@@ -93,15 +109,10 @@ def omniglot(
     **Raises:** `ValueError` for impossible arguments; what `hebbax.data.load` raises.
     """
     check_choice("split", split, ("background", "evaluation"))
-    if not 1 <= size <= SIDE:
-        raise ValueError(f"size is {size}, but must lie between 1 and {SIDE} pixels")
+    check_option("size", size, Annotated[int, Range(1, SIDE)])
     background, evaluation = _pixels(size, standardize, os.environ.get("HEBBAX_DATA"))
     pixels = background if split == "background" else evaluation
-    if not 2 <= ways <= len(pixels):
-        raise ValueError(
-            f"ways is {ways}, but must lie between 2 and the {len(pixels)} characters of the "
-            f"{split} split"
-        )
+    check_option("ways", ways, Annotated[int, Range(2, len(pixels))])
     return OmniglotFamily(
         pixels=pixels, name=f"omniglot-{split}-{ways}", inputs=size * size, outputs=ways
     )

@@ -1,7 +1,9 @@
 """Tasks of random classes of a set of images, in shades of grey."""
 
 import functools
+import math
 import os
+from typing import Annotated
 
 import equinox as eqx
 import jax
@@ -10,10 +12,18 @@ import numpy as np
 from jaxtyping import Array, Int32, PRNGKeyArray, UInt8
 
 from hebbax._errors import check_choice
+from hebbax._options import Range, check_option
 from hebbax.data import images as _images
 from hebbax.data import load, stratified
 from hebbax.tasks._datasets import IMAGES
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 # Of rare classes more than a sixth is needed, lest labelled batches share many images.
 _QUERY_FRACTION = 1 / 2
@@ -39,6 +49,12 @@ class SubsetFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     classes: Int32[Array, "ways"] | None = None
     """The task's classes, class 0 first; None as long as no task is fixed."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "SubsetFamily":
         """The family with its classes fixed; itself if they are already."""
@@ -87,15 +103,11 @@ def subsets(name: str, ways: int = 10, size: int = 14) -> SubsetFamily:
     `hebbax.data.load` raises.
     """
     check_choice("set of images", name, IMAGES)
-    if not 1 <= size <= _images.LARGEST:
-        raise ValueError(f"size is {size}, but must lie between 1 and {_images.LARGEST} pixels")
+    check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
     # The environment is part of the key, for it decides which files are read.
     arrays = _arrays(name, size, os.environ.get("HEBBAX_DATA"))
     classes = len(arrays["first"])
-    if not 2 <= ways <= classes:
-        raise ValueError(
-            f"ways is {ways}, but must lie between 2 and the {classes} classes of {name}"
-        )
+    check_option("ways", ways, Annotated[int, Range(2, classes)])
     return SubsetFamily(
         **arrays, name=f"{name}-{ways},size{size}", inputs=size * size, outputs=ways
     )

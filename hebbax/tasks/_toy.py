@@ -58,7 +58,7 @@ def toy(name: str, outputs: int | None = None) -> ToyFamily:
 
     **Arguments:**
 
-    - `name`: see `hebbax.data.toy.TOYS` for all of them.
+    - `name`: see `hebbax.data.TOYS` for all of them.
     - `outputs`: None for one output per class; 1, for two-class functions only, for a single
       output that is 0 or 1, as in the BLUR authors' notebook.
 
@@ -68,7 +68,7 @@ def toy(name: str, outputs: int | None = None) -> ToyFamily:
     allowed = (1, 2) if function.classes == 2 else (function.classes,)
     if outputs is not None and outputs not in allowed:
         raise ValueError(
-            f"outputs is {outputs}, but {name} has {function.classes} classes and allows "
-            f"{' or '.join(map(str, allowed))}"
+            f"outputs must be {' or '.join(map(str, allowed))} for {name}, which has "
+            f"{function.classes} classes; got {outputs}."
         )
     return ToyFamily(name=name, inputs=2, outputs=function.classes if outputs is None else outputs)

@@ -16,14 +16,14 @@ function of x times one of e. Likewise tanh(x) w + β is (1 + tanh x)/2 · c_0 �
 an output gate times a state for each term. So one tick forward and one backward are enough.
 """
 
-import math
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import POSITIVE
 from hebbax.outer.objectives import AbstractObjective, Value
 from hebbax.rules import Vsml
 from hebbax.rules.vsml import Layer, Network, SharedCell, cells, halved
@@ -75,8 +75,8 @@ def begin(rule: Vsml, key: PRNGKeyArray) -> SharedCell:
     return eqx.tree_at(lambda t: t.b, theta, theta.b.at[2 * s : 3 * s].set(forget))
 
 
-class Taught(eqx.Module):
-    """What backpropagation does with each synapse, all `[copies, out, in]`; eq. 13 and after 14.
+class SynapseResponse(eqx.Module):
+    """What a synapse answers to an input and an error, all `[copies, out, in]`; eq. 13, after 14.
 
     **Fields:** `y` and `e` are messages up and down; `c` `[MEMORY, copies, out, in]` are changes of
     the states that hold w and b.
@@ -100,18 +100,18 @@ def backpropagation(
     error: Float[Array, "rows out"],
     rate: float,
     bias_rate: float,
-) -> Taught:
+) -> SynapseResponse:
     """Return what backpropagation does with synapses that hold `c`; a copy may serve all rows."""
     w, b = weights(c, bias_rate)
     t, e = jnp.tanh(x)[:, None, :], error[:, :, None]
     step = rate * e
     change = jnp.stack([-step * (1 + t), step * (1 - t), -step * jnp.ones_like(t)])
-    return Taught(t * w + b, e * (1 - t * t) * w, change)
+    return SynapseResponse(t * w + b, e * (1 - t * t) * w, change)
 
 
 def pass_through(
     theta: SharedCell, layer: Layer, x: Float[Array, "rows in"], error: Float[Array, "rows out"]
-) -> tuple[Taught, Layer]:
+) -> tuple[SynapseResponse, Layer]:
     """Tick forward with `x` and backward with `error`: what each sub-RNN did, and the states.
 
     `theta` comes from `meta_parameters.halved`. The messages are those of single sub-RNNs.
@@ -127,7 +127,7 @@ def pass_through(
     assert backward.c is not None
     change = backward.c[:MEMORY] - layer.c[:MEMORY]
     up, down = sent(theta.forward_head, forward.h), sent(theta.backward_head, backward.h)
-    return Taught(up, down, change), backward
+    return SynapseResponse(up, down, change), backward
 
 
 class CloneBackprop(AbstractObjective):
@@ -148,18 +148,13 @@ class CloneBackprop(AbstractObjective):
     **Raises:** `ValueError` for rates that are not positive, and for another `query`.
     """
 
+    skips: ClassVar[bool] = False
+
     steps: int = eqx.field(static=True, default=2)
     batch: int = eqx.field(static=True, default=8)
     query: int = eqx.field(static=True, default=72)
-    rate: float = eqx.field(static=True, default=0.1)
-    bias_rate: float = eqx.field(static=True, default=0.1)
-
-    def __check_init__(self) -> None:
-        """Refuse rates out of range."""
-        for name in ("rate", "bias_rate"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite; got {value}.")
+    rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
+    bias_rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
 
     def unroll_and_judge(
         self, rule: Any, theta: Any, net: Network, episode: Any, first: Any = 0, taken: Any = None
@@ -195,7 +190,7 @@ class CloneBackprop(AbstractObjective):
         return Layer(jnp.zeros_like(c), c)
 
     def _compare(
-        self, found: Taught, target: Taught, e: Float[Array, "rows out 1"]
+        self, found: SynapseResponse, target: SynapseResponse, e: Float[Array, "rows out 1"]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         size = jnp.sqrt(jnp.square(e) + LEAST_ERROR**2)
         off = jax.tree.map(lambda a, b: a - b, found, target)

@@ -27,8 +27,8 @@ planes that multiply weights with products of the units above them.
 """
 
 import dataclasses
-import math
-from typing import Any
+import itertools
+from typing import Annotated, Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -36,6 +36,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hebbax._errors import check_choice
+from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
 from hebbax.outer.objectives import AbstractObjective, Value
 from hebbax.rules.unsupervised import ACTIVATIONS, PULL, Network, columns, standardized
 
@@ -78,7 +79,8 @@ class CloneClustering(AbstractObjective):
     between the learned part of the change of weights and `-size * c`, as part of `size` squared:
     1 for a rule that changes nothing. Labels are not used, and nothing is told about biases.
 
-    **Arguments** besides those of all objectives; `query` is not used:
+    **Arguments** besides those of all objectives; there is no `query`, for nothing is asked at the
+    end of a lifetime:
 
     - `units`: of the networks' last layer.
     - `sharpness`, `residual`: s and α of the clustering.
@@ -92,29 +94,27 @@ class CloneClustering(AbstractObjective):
     **Raises:** `ValueError` for values out of range.
     """
 
-    query: int = eqx.field(static=True, default=1)
-    units: int = eqx.field(static=True, default=32)
-    sharpness: float = eqx.field(static=True, default=5.0)
-    residual: float = eqx.field(static=True, default=0.4)
+    skips: ClassVar[bool] = False
+
+    # What episodes are asked for: there is always one query.
+    query: int = eqx.field(static=True, default=1, init=False)
+    units: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=32)
+    sharpness: Annotated[float, POSITIVE] = eqx.field(static=True, default=5.0)
+    residual: Annotated[float, Range(0, 1, open_high=True)] = eqx.field(static=True, default=0.4)
     individual: bool = eqx.field(static=True, default=False)
-    size: float = eqx.field(static=True, default=0.6)
+    size: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = eqx.field(
+        static=True, default=0.6
+    )
     activations: tuple[str, ...] = eqx.field(static=True, default=())
-    slopes: tuple[float, ...] = eqx.field(static=True, default=(1.0,))
+    slopes: Annotated[tuple[float, ...], POSITIVE] = eqx.field(static=True, default=(1.0,))
 
     def __check_init__(self) -> None:
         """Refuse settings out of range."""
-        if self.units < 1:
-            raise ValueError(f"units must be at least 1; got {self.units}.")
-        if not 0 < self.sharpness < math.inf:
-            raise ValueError(f"sharpness must be positive and finite; got {self.sharpness}.")
-        if not 0 <= self.residual < 1:
-            raise ValueError(f"residual must be in [0, 1); got {self.residual}.")
-        if not 0 < self.size < 1:
-            raise ValueError(f"size must be in (0, 1); got {self.size}.")
+        check_options(self)
         for activation in self.activations:
             check_choice("activations", activation, ACTIVATIONS)
-        if not self.slopes or not all(0 < slope < math.inf for slope in self.slopes):
-            raise ValueError(f"slopes must be positive numbers, one at least; got {self.slopes}.")
+        if not self.slopes:
+            raise ValueError("slopes must hold at least one number; got ().")
 
     @property
     def supervised(self) -> bool:
@@ -165,7 +165,8 @@ class CloneClustering(AbstractObjective):
         """Return loss and mean cosine over all layers."""
         losses, cosines = [], []
         active = [of_layer.x for of_layer in rule.forward(net, x)]
-        for below, own, old, new in zip(active, active[1:], net.layers, after.layers, strict=False):
+        pairs = itertools.pairwise(active)
+        for (below, own), old, new in zip(pairs, net.layers, after.layers, strict=True):
             w = columns(old.weight)
             kept = (1 - rule.step_size) * old.weight
             learned = (kept - new.weight) / rule.step_size + PULL * w

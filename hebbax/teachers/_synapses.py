@@ -1,12 +1,14 @@
 """Random inputs and errors, for rules that are taught what to do with them (VSML sec. 3.2)."""
 
 import math
+from typing import Annotated
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._options import AT_LEAST_1, POSITIVE, check_option
 from hebbax.tasks import AbstractFamily, Batches, check_counts
 
 MOST_INPUT, MOST_ERROR = 6.0, 1.5
@@ -67,7 +69,7 @@ class SynapseFamily(AbstractFamily):
         shape, one = (steps, batch, self.outputs), (steps, 1, self.outputs)
         # One class of ten, about, with more or less certainty.
         p = jax.nn.sigmoid(2.0 * jax.random.normal(k_p, shape) - 2.0)
-        classified = p - jax.random.bernoulli(k_hit, p)
+        classified = p - jax.random.bernoulli(k_hit, p).astype(p.dtype)
         scale = jnp.exp(jax.random.uniform(k_scale, one, minval=math.log(LEAST_SCALE), maxval=0.0))
         normal = jnp.clip(scale * jax.random.normal(k_e, shape), -MOST_ERROR, MOST_ERROR)
         kind = jax.random.bernoulli(k_kind, 0.5, (1, 1, self.outputs))
@@ -77,12 +79,10 @@ class SynapseFamily(AbstractFamily):
 def random_synapses(side: int = 24, std: float = 1.5) -> SynapseFamily:
     """Random inputs and errors for `side` x `side` synapses.
 
-    Their targets are errors, not labels: for `hebbax.objectives.CloneBackprop` only.
+    Their targets are errors, not labels: for `hebbax.teachers.CloneBackprop` only.
 
     **Raises:** `ValueError` for a side below 1, or an `std` that is not positive.
     """
-    if side < 1:
-        raise ValueError(f"side must be at least 1; got {side}.")
-    if not 0 < std < math.inf:
-        raise ValueError(f"std must be positive and finite; got {std}.")
+    check_option("side", side, Annotated[int, AT_LEAST_1])
+    check_option("std", std, Annotated[float, POSITIVE])
     return SynapseFamily(name="random_synapses", inputs=side, outputs=side, std=std)

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import PyTree
 
 from hebbax._errors import check_choice
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
 _FOLDER = Path(str(resources.files(__name__)))

@@ -79,7 +79,7 @@ def test_part_of_a_network(key):
 
 
 def test_nothing_selected():
-    with pytest.raises(ValueError, match="select picks no numbers"):
+    with pytest.raises(ValueError, match="select must pick some arrays"):
         change_jacobian(*field(ROTATION), select=lambda net: net["steps"])
 
 

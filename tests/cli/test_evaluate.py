@@ -9,7 +9,7 @@ SMALL = ("--hidden", 3, "--steps", 3, "--batch", 8, "--seeds", 2)
 
 def test_table(hebbax, rule_file, monkeypatch):
     # One less, as each takes seconds to compile.
-    monkeypatch.setattr("hebbax.cli.evaluate.OPTIMIZERS", {"sgd": "SGD", "adam": "Adam"})
+    monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD", "adam": "Adam"})
     outcome = hebbax("evaluate", rule_file, "--task", "iris", *SMALL)
     assert outcome.status == 0
     for text in ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "rate", "±"):
@@ -29,8 +29,10 @@ def test_json_is_pure(hebbax, rule_file):
     assert all(0 <= share <= 1 for row in accuracy for share in row)
 
 
-def test_online(hebbax, refused, rule_file, monkeypatch):
-    monkeypatch.setattr("hebbax.cli.evaluate.OPTIMIZERS", {"sgd": "SGD"})
+def test_online(hebbax, refused, tmp_path, monkeypatch):
+    rule, rule_file = Blur(normalization=None), tmp_path / "one.safetensors"
+    save_rule(rule_file, rule, rule.init(jax.random.key(0)))
+    monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD"})
     words = ("evaluate", rule_file, "--task", "iris", "--online", "--steps", 5, "--seeds", 2)
     # No hidden layers are asked for by naming none.
     result = hebbax(*words, "--json", "--hidden").json
@@ -66,8 +68,8 @@ def test_the_seed_decides(hebbax, rule_file):
         ("--task xor --hidden 4 0", "--hidden must hold sizes of at least 1; got 4 0."),
         ("--task xor --seeds 0", "--seeds must be at least 1; got 0."),
         ("--task xor --size 0", "--size must be at least 1; got 0."),
-        ("--task xor --size 10", "--size is 10, but xor has no pixels to resize"),
-        ("--task digits --crop 10", "--crop is 10, but must lie between 1 and 8"),
+        ("--task xor --size 10", "--size must be left out, for xor has no pixels to resize"),
+        ("--task digits --crop 10", "--crop must be from 1 to 8"),
         ("--task xor --size ten", "--size must be a whole number; got 'ten'."),
     ],
 )
@@ -92,3 +94,37 @@ def test_a_genome_for_each_layer_fits_one_depth(refused, tmp_path):
     save_rule(tmp_path / "rule.safetensors", rule, rule.init(jax.random.key(0)))
     line = refused("evaluate", tmp_path, "--task", "xor", "--hidden", 4, 4)
     assert line.startswith("hebbax: --hidden 4 4: this genome was made for networks of 2 synapse")
+
+
+WORDS = ("--task", "iris", "--no-baselines", "--json", "--steps", 2, "--seeds", 1, "--batch", 8)
+
+
+@pytest.mark.parametrize(
+    ("card", "sizes"),
+    [
+        ({"options": {"hidden": [5]}}, [4, 5, 3]),
+        ({"options": {"hidden": []}}, [4, 3]),
+        ({"options": {"hidden": "64", "unrolls": -5}}, [4, 64, 3]),
+        (None, [4, 64, 3]),
+    ],
+)
+def test_hidden_layers_are_those_of_the_card(hebbax, tmp_path, card, sizes):
+    rule, path = Blur(normalization=None), tmp_path / "rule.safetensors"
+    save_rule(path, rule, rule.init(jax.random.key(0)), card)
+    outcome = hebbax("evaluate", path, *WORDS)
+    assert outcome.json["sizes"] == sizes
+    assert "warning" not in outcome.err
+
+
+def test_deeper_networks_than_the_card_knows_are_warned_of(hebbax, tmp_path):
+    rule, path = Blur(normalization=None), tmp_path / "rule.safetensors"
+    save_rule(path, rule, rule.init(jax.random.key(0)), {"options": {"hidden": []}})
+    err = hebbax("evaluate", path, *WORDS, "--hidden", 3).err
+    assert f"warning: --hidden 3: {path} was trained and measured with no hidden layers" in err
+
+
+def test_what_has_no_accuracy_is_refused(refused, rule_file):
+    line = refused("evaluate", "unsupervised/small", "--task", "digits")
+    assert "RULE unsupervised/small makes features" in line
+    line = refused("evaluate", rule_file, "--task", "iris", "--online", "--steps", 5)
+    assert "learns nothing from fewer than 2 examples at once; got --online" in line

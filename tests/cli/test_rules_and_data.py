@@ -1,4 +1,5 @@
 import json
+import re
 import struct
 
 import jax
@@ -16,7 +17,7 @@ def test_show_prints_labelled_matrices(hebbax, rule_file):
     for text in (
         "Blur, 29 meta-parameters",
         "feedback: error",
-        "synapse_normalization: form activations, learn yes",
+        "  synapse_normalization:\n    form: activations\n    learn: yes",
         "  neurons, forward\n",
         "from state",
         "to state 1      +1.0000  +0.0000",
@@ -26,6 +27,23 @@ def test_show_prints_labelled_matrices(hebbax, rule_file):
         "title: a rule for tests",
     ):
         assert text in outcome.out
+
+
+def test_show_prints_cards_as_tables(hebbax):
+    out = hebbax("show", "blur/lasting").out
+    card = out[out.index("\ncard") :]
+    assert "  limits:\n    - level with tuned Adam" in card
+    assert "    data digits" in card
+    assert not [number for number in re.findall(r"\d\.\d+", card) if len(number) > 8]
+
+
+def test_show_obeys_no_card(hebbax, tmp_path):
+    rule, path = Blur(), tmp_path / "rule.safetensors"
+    card = {"title": "\x1b]0;x\x07", "options": {"unrolls": ["a", 3]}, "results": [None, {"a": []}]}
+    save_rule(path, rule, rule.init(jax.random.key(0)), card)
+    outcome = hebbax("show", path)
+    assert outcome.status == 0
+    assert "\x1b" not in outcome.out
 
 
 def test_show_json(hebbax, rule_file):

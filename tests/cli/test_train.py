@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 
 SMALL = (
     *("--families", "xor", "--hidden", 2, "--unrolls", 2, "--batch", 4, "--query", 4),
@@ -84,11 +84,41 @@ def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
 def test_another_run_is_not_gone_on_with(hebbax, refused):
     assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
     line = refused("train", "blur/toy", *SHORT, "--out", "run", "--learning-rate", 0.5)
-    assert "--learning-rate is 0.5, but the run in run has 0.01" in line
-    line = refused("train", "blur/toy", *SHORT, "--out", "run", "--clip", 2, "--dry-run")
-    assert "--clip is 2.0, but the run in run has 1.0" in line
+    assert "the run in run has other options: --learning-rate is 0.5, not 0.01; give" in line
+    changes = ("--learning-rate", 0.5, "--clip", 2, "--dry-run")
+    line = refused("train", "blur/toy", *SHORT, "--out", "run", *changes)
+    assert "--learning-rate is 0.5, not 0.01; --clip is 2.0, not 1.0" in line or (
+        "--clip is 2.0, not 1.0; --learning-rate is 0.5, not 0.01" in line
+    )
     line = refused("train", "blur/mnist", "--out", "run")
     assert "--out run holds a run of blur/toy, not of blur/mnist" in line
+
+
+def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
+    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+    outcome = hebbax("train", "--resume", "run")
+    assert outcome.status == 0, outcome.err
+    assert "the run in run is complete" in outcome.out
+    outcome = hebbax("train", "--resume", "run", "--steps", 6)
+    assert outcome.status == 0, outcome.err
+    assert "going on from step 4 of 6 in run" in outcome.out
+    assert (tmp_path / "run" / "checkpoints" / "step-0000000006.safetensors").exists()
+    line = refused("train", "--resume", "run", "--clip", 2, "--learning-rate", 0.5)
+    assert "--clip is 2.0, not 1.0" in line
+    assert "--learning-rate is 0.5, not 0.01" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume",), "--resume needs the folder of a run"),
+        (("--resume", "nowhere"), "--resume nowhere holds no run"),
+        (("blur/toy", "--resume", "run"), "takes recipe and folder from the run"),
+        (("--resume", "run", "--out", "b"), "takes recipe and folder from the run"),
+    ],
+)
+def test_resume_of_nothing(refused, words, message):
+    assert message in refused("train", *words)
 
 
 def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):

@@ -162,7 +162,7 @@ def test_a_killed_worker_is_replaced_and_costs_only_its_own_estimate(monkeypatch
     assert total(result, "age") == total(result, "stale") == 0
 
     # What one worker, and from the fifth step on another, make of the same keys.
-    engine, setup = engines[-1], setup_of(method, architectures=SOME)
+    engine, setup = engines[-1], setup_of(method, SOME)
     state = engine.start(result.thetas, jax.random.key(0))
     theta = RULE.init(jax.random.key(0))
     state = dataclasses.replace(

@@ -55,7 +55,7 @@ def _left(worker):
 
 def test_every_lifetime_has_an_architecture_of_its_own():
     theta = LearningRate(jnp.asarray(0.3))
-    worker = _ray_workers.Estimator(setup_of(TRUNCATED, architectures=SOME), 0)
+    worker = _ray_workers.Estimator(setup_of(TRUNCATED, SOME), 0)
     seen = []
     for _ in range(16):
         assert np.isfinite(worker.compute(1, 0, theta).loss)
@@ -70,7 +70,7 @@ def test_every_lifetime_has_an_architecture_of_its_own():
 
 def test_whole_lifetimes_draw_at_every_estimate_and_populations_at_every_step():
     theta = LearningRate(jnp.asarray(0.3))
-    worker = _ray_workers.Estimator(setup_of(ES, architectures=SOME), 0)
+    worker = _ray_workers.Estimator(setup_of(ES, SOME), 0)
     seen = set()
     for _ in range(12):
         assert np.isfinite(worker.compute(1, 0, theta).loss)
@@ -78,7 +78,7 @@ def test_whole_lifetimes_draw_at_every_estimate_and_populations_at_every_step():
     assert seen == {(3,), (3, 3)}
 
     only = hx.Architectures(layers=(2, 2), units=(3, 3))
-    setup = setup_of(SEARCH, architectures=only)
+    setup = setup_of(SEARCH, only)
     rows = np.asarray([[0.3], [0.3]], np.float32)
     losses, metrics = _ray_workers.Evaluator(setup, 0).compute(2, 0, rows)
     assert losses[0] == losses[1]
@@ -94,10 +94,10 @@ def test_a_worker_of_another_version_is_refused():
         place.settle()
 
 
-# The learner, with a crew that plays its part
+# The learner, with a worker pool that plays its part
 
 
-class ScriptedCrew(WorkerPool):
+class ScriptedPool(WorkerPool):
     """Gives answers that are written down, and notes what it was asked."""
 
     idle = ()
@@ -136,7 +136,7 @@ def test_old_estimates_and_those_of_another_theta_are_dropped(learner):
     engine, state = learner
     engine._lineage = 2
     good, better = estimate(1.0), estimate(2.0)
-    crew = ScriptedCrew(
+    pool = ScriptedPool(
         [
             Answer((2, 5), estimate(9.0)),  # four versions old: one more than allowed
             Answer((2, 6), good),
@@ -147,11 +147,11 @@ def test_old_estimates_and_those_of_another_theta_are_dropped(learner):
         ],
         idle=[4, 5],
     )
-    estimates, ages, stale = engine._collect(crew, state)
+    estimates, ages, stale = engine._collect(pool, state)
     assert estimates[0] is good
     assert estimates[1] is better
     assert (ages, stale) == ([3, 0], 2)
-    assert crew.sent == [(4, (2, 9)), (5, (2, 9))]
+    assert pool.sent == [(4, (2, 9)), (5, (2, 9))]
 
 
 def test_a_meta_step_follows_the_mean_of_what_is_finite_and_clips_it(learner):

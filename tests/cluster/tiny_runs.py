@@ -35,8 +35,8 @@ def train(directory=None, **changes):
 
 
 def setup_of(method, hidden=(), **changes):
-    key = jax.random.split(jax.random.key(0), 3)[1]  # as meta_train does
-    return Setup(RULE, (XOR,), OBJECTIVE, method, hidden, 1, 1, key, **changes)
+    settings = {"steps": 6, "key": jax.random.key(0), "hidden": hidden, **changes}
+    return Setup(hx.MetaTraining(RULE, XOR, OBJECTIVE, method, **settings))
 
 
 def stacked(*estimates):

@@ -16,13 +16,13 @@ def test_crop_is_central():
 
 @pytest.mark.parametrize("size", [0, -1, 29])
 def test_crop_refuses(size):
-    with pytest.raises(ValueError, match=f"crop is {size}, but must lie between 1 and 28"):
+    with pytest.raises(ValueError, match=f"crop must be from 1 to 28 .* got {size}"):
         images.crop(pixels(3, 28, 28), size)
 
 
 @pytest.mark.parametrize("size", [0, 257])
 def test_resize_refuses(size):
-    with pytest.raises(ValueError, match=f"size is {size}"):
+    with pytest.raises(ValueError, match=f"size must be .* got {size}"):
         images.resize(pixels(3, 28, 28), size)
 
 

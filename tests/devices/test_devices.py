@@ -2,16 +2,18 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.devices._sharding import Layout
+from hebbax.devices._sharding import DeviceGrid
 
 # How the work of each case lies on eight devices: runs, tasks, particles, pairs or members.
 QUIET = ("-W", "ignore:jax.core.:DeprecationWarning")
@@ -138,11 +140,35 @@ def test_grid(monkeypatch, runs, inner, devices, grid):
         made.append((shape, len(devices)))
 
     monkeypatch.setattr("jax.make_mesh", mesh)
-    Layout.over_devices(runs, inner, [Device()] * devices)
+    DeviceGrid.over_devices(runs, inner, [Device()] * devices)
     assert made == ([] if grid is None else [(grid, grid[0] * grid[1])])
 
 
 def test_processes_must_have_a_part_each(monkeypatch):
     monkeypatch.setattr("jax.process_count", lambda: 2)
     with pytest.raises(ValueError, match="the 4 devices of 2 processes must divide the work"):
-        Layout.over_devices(3, 5, [Device()] * 4)
+        DeviceGrid.over_devices(3, 5, [Device()] * 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+def test_a_forked_child_is_told_and_does_not_hang():
+    problem = [
+        hx.Hebbian(), hx.tasks.toy("xor"),
+        hx.objectives.QueryCrossEntropy(steps=1, batch=2, query=2), hx.methods.CMAES(),
+    ]  # fmt: skip
+    key = jax.random.key(0)
+    here, there = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            hx.meta_train(*problem, steps=1, key=key)
+        except BaseException as error:
+            os.write(there, f"{type(error).__name__} {error}".encode())
+        os._exit(0)
+    os.close(there)
+    assert select.select([here], [], [], 30)[0], "the child hangs"
+    told = os.read(here, 1000).decode()
+    os.close(here)
+    os.waitpid(child, 0)
+    assert told.startswith("RuntimeError this process was forked from one that had already used")

@@ -293,7 +293,7 @@ def test_of_an_objective_that_defines_the_whole_call():
         ({"unrolls": [0]}, "unrolls must be at least 1; got 0"),
         ({"tasks": 0}, "tasks must be at least 1; got 0"),
         ({"runs": 0}, "runs must be at least 1; got 0"),
-        ({"family": ()}, "families must be at least 1; got 0"),
+        ({"family": ()}, "family must be a task family, or several of them; got none"),
         ({"objective": len}, "objective must be one of hebbax.objectives"),
     ],
 )

@@ -20,30 +20,30 @@ def family(key):
 def test_each_example_is_predicted_before_it_is_learnt_from(family, key):
     rule, theta = Backprop("sgd"), LearningRate(jnp.asarray(0.3))
     found = hx.evaluate_online(rule, theta, family, steps=STEPS, seeds=3, key=key)
-    assert found.right.shape == (3, STEPS)
+    assert found.correct.shape == (3, STEPS)
 
     # The same by hand, for the second lifetime.
     k_task, k_net, k_order = jax.random.split(jax.random.split(key, 3)[1], 3)
     x, y = family.draw(k_task).test_set()
     order = jax.random.permutation(k_order, len(x))[:STEPS]
     assert len(set(np.asarray(order).tolist())) == STEPS
-    net, right = rule.init_network(theta, k_net, (4, 4)), []
+    net, correct = rule.init_network(theta, k_net, (4, 4)), []
     for index in order:
         logits = rule.predict(theta, net, x[index][None])
-        right.append(bool(jnp.argmax(logits) == jnp.argmax(y[index])))
+        correct.append(bool(jnp.argmax(logits) == jnp.argmax(y[index])))
         net, _ = rule.update(theta, net, x[index][None], y[index][None])
-    assert found.right[1].tolist() == right
+    assert found.correct[1].tolist() == correct
 
-    np.testing.assert_allclose(found.cumulative[:, -1], found.right.mean(axis=1))
+    np.testing.assert_allclose(found.cumulative[:, -1], found.correct.mean(axis=1))
     np.testing.assert_allclose(found.cumulative[:, 4], found.after(5))
-    assert found.right[:, -10:].mean() > found.right[:, :5].mean()
+    assert found.correct[:, -10:].mean() > found.correct[:, :5].mean()
 
 
 def test_lifetimes_do_not_depend_on_how_many_run_side_by_side(family, key, monkeypatch):
     rule, theta = Backprop("sgd"), LearningRate(jnp.asarray(0.3))
 
     def run(steps):
-        return hx.evaluate_online(rule, theta, family, steps=steps, seeds=5, key=key).right
+        return hx.evaluate_online(rule, theta, family, steps=steps, seeds=5, key=key).correct
 
     all_at_once = run(12)
     monkeypatch.setattr("hebbax.inner._online.AT_ONCE", 2)
@@ -54,7 +54,7 @@ def test_one_output_is_judged_by_its_sign(key):
     family = hx.tasks.toy("and")
     rule, theta = Backprop("adam"), LearningRate(jnp.asarray(0.05))
     found = hx.evaluate_online(rule, theta, family, hidden=(8,), steps=200, seeds=2, key=key)
-    assert found.right[:, -50:].mean() > 0.85
+    assert found.correct[:, -50:].mean() > 0.85
 
 
 def test_the_best_rate_is_chosen_after_each_number_of_examples(family, key):

@@ -1,7 +1,9 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 import hebbax as hx
 from hebbax.inner._unrolling import segment_length
@@ -177,3 +179,20 @@ def test_bad_ys(unchecked, case, shape):
     rule, theta, net, xs, _ = case
     with pytest.raises(ValueError, match=r"ys must have the shape \[4, 5, out\]"):
         hx.unroll(rule, theta, net, xs, jnp.zeros(shape))
+
+
+@pytest.mark.parametrize("remat", [False, True, "segments"])
+def test_looks_after_every_update(remat):
+    """Also at what is no array of examples; what is not taken is zero."""
+    theta, (xs, ys) = {"rate": jnp.float32(0.1)}, (jnp.ones((4, 2, 3)), jnp.ones((4, 2, 2)) / 2)
+    ys = ys.at[..., 0].set(1)
+    look = eqx.Partial(lambda scale, net, prediction: (scale * jnp.sum(net), prediction[0]), 2.0)
+    settings = {"remat": remat, "taken": jnp.asarray(3)}
+    net, (sums, rows) = hx.unroll(
+        tiny.Delta(), theta, jnp.zeros((3, 2)), xs, ys, look=look, **settings
+    )
+    same, predictions = hx.unroll(tiny.Delta(), theta, jnp.zeros((3, 2)), xs, ys, **settings)
+    np.testing.assert_array_equal(net, same)
+    np.testing.assert_allclose(rows, predictions[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(sums[2], 2 * jnp.sum(net), rtol=1e-6)
+    assert sums[3] == 0

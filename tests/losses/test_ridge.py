@@ -66,8 +66,8 @@ def test_recorded_numbers(file, dtype):
             assert loss.dtype == dtype
             prediction = recorded[f"meta/{step}/pred_b_normed"]
             label = recorded[f"meta/{step}/y_b"].argmax(axis=1)
-            right = np.mean(prediction.argmax(axis=1) == label)
-            assert float(metrics["accuracy"]) == pytest.approx(right)
+            share = np.mean(prediction.argmax(axis=1) == label)
+            assert float(metrics["accuracy"]) == pytest.approx(share)
             cosine = np.mean(np.sum(prediction * recorded[f"meta/{step}/target_b"], axis=1))
             assert float(metrics["cosine"]) == pytest.approx(cosine, abs=1e-5)
 
@@ -132,6 +132,25 @@ def test_accuracy_is_about_the_first_columns():
     guess = np.argmax((features_b @ weights + intercept)[:, :3], axis=1)
     assert float(labels["accuracy"]) == pytest.approx(np.mean(guess == np.arange(10) % 3))
     assert float(labels["accuracy"]) != float(all_columns["accuracy"])
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_one_column_is_correct_where_it_is_nearer_to_its_label(share):
+    rng = np.random.default_rng(0)
+    y = (rng.random((300, 1)) < share).astype(np.float32)
+    x = rng.normal(size=(300, 4)).astype(np.float32) + 0.7 * y
+    fit = Ridge(alpha=1e-6).fit(x[:150], y[:150, 0])
+    expected = np.mean((fit.predict(x[150:]) > 0.5) == y[150:, 0])
+    _, metrics = judge(*map(jnp.asarray, (x[:150], y[:150], x[150:], y[150:])), penalty=1e-6)
+    assert float(metrics["accuracy"]) == pytest.approx(expected)
+    assert 0.6 < expected < 0.95
+
+
+def test_one_column_of_noise_is_correct_by_chance_only():
+    x, y = np.random.default_rng(1).normal(size=(2, 400, 1)).astype(np.float32)
+    y = (y > 0).astype(np.float32)
+    _, metrics = judge(*map(jnp.asarray, (x[:200], y[:200], x[200:], y[200:])))
+    assert 0.35 < float(metrics["accuracy"]) < 0.65
 
 
 def test_shifting_features_changes_nothing():

@@ -12,7 +12,7 @@ from hebbax.networks._architectures import Architectures
         ({"layers": (-1, 2)}, "layers must be a range"),
         ({"units": (0, 5)}, "units must be a range"),
         ({"units": (3,)}, "units must be a range"),
-        ({"multiple": 0}, "multiple must be at least 1; got 0"),
+        ({"multiple": 0}, "multiple must be a whole number of at least 1; got 0"),
         ({"units": (64, 500), "multiple": 64}, r"multiples of multiple, 64; got \(64, 500\)"),
     ],
 )

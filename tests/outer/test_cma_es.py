@@ -1,11 +1,16 @@
-import pickle
+import importlib
+import inspect
+import json
+import pkgutil
+import threading
+import warnings
 
 import cma
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import same
+from tiny import same, train
 
 import hebbax as hx
 from hebbax.outer.methods._cma_es import Search
@@ -17,41 +22,208 @@ def sphere(rows):
 
 
 def by_cma(seed, start, std, steps, options):
-    """Return means and losses of `cma` called directly."""
+    """Return what `cma`, called directly, thinks the best solution, and its sigma."""
     before = np.random.get_state()  # noqa: NPY002
-    strategy = cma.CMAEvolutionStrategy(
-        start, std, {"verbose": -9, "verb_log": 0, "seed": seed, **options}
-    )
+    if options.get("BoundaryHandler") == "BoundPenalty":
+        options = {**options, "BoundaryHandler": cma.BoundPenalty}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        strategy = cma.CMAEvolutionStrategy(
+            start, std, {"verbose": -9, "verb_log": 0, "seed": seed, **options}
+        )
     for _ in range(steps):
         rows = strategy.ask()
         strategy.tell(rows, sphere(rows).tolist())
     np.random.set_state(before)  # noqa: NPY002
-    return np.asarray(strategy.mean), strategy.sigma
+    return np.asarray(strategy.result.xfavorite), strategy.sigma
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"CMA_diagonal": True},
-        {"CMA_diagonal": 15},  # full from then on, with a sampler that `cma` makes anew
-        {"bounds": [-1, 1]},
-        {"CMA_elitist": True},
-    ],
-)
+OPTIONS = [
+    {},
+    {"CMA_diagonal": True},
+    {"CMA_diagonal": 15},  # full from then on, with a sampler that `cma` makes anew
+    {"CMA_diagonal": 15, "CMA_dampsvec_fac": 0.5},
+    {"CMA_diagonal_decoding": 1},
+    {"bounds": [-1, 1]},
+    {"bounds": [-1, 0.95], "BoundaryHandler": "BoundPenalty"},
+    {"bounds": [None, 0.95], "BoundaryHandler": cma.BoundPenalty},
+    {"CMA_elitist": True},
+    {"CMA_elitist": True, "bounds": [-1, 0.95]},
+    {"mean_shift_line_samples": True},
+    {"pc_line_samples": True},
+    {"CMA_mirrors": 0.3},
+    {"CMA_mirrors": 0.3, "CMA_mirrormethod": 1},
+    {"CMA_const_trace": True},
+    {"CSA_squared": True},
+    {"conditioncov_alleviate": [1.5, 3.0]},  # coordinates that `cma` changes on the way
+    {"scaling_of_variables": [1, 2, 3, 4, 5, 6, 7.0]},
+    {"typical_x": [0.1] * 7},
+    {"fixed_variables": {0: 0.25, 3: -0.5}},
+    {"fixed_variables": {2: 0.25}, "bounds": [-1, 0.95]},
+    {"typical_x": [0.1] * 7, "scaling_of_variables": 7 * [0.5], "bounds": [-1, 0.95]},
+    {"AdaptSigma": False},
+    {"minstd": 0.05, "maxstd": [0.1, 0.4], "CMA_stds": [1, 1, 2, 2, 3, 3, 1]},
+    {"maxiter": "20 * N"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_reproduces_cma_called_directly(options):
     start = np.linspace(-1, 0.9, 7)
-    mean, std = by_cma(11, start, 0.3, 40, {"popsize": 9, **options})
-    search = Search(hx.methods.CMAES(0.3, 9, options=options), start, 11)
+    favourite, std = by_cma(11, start, 0.3, 40, {"popsize": 9, **options})
+    method = hx.methods.CMAES(0.3, 9, options=options)
+    search = Search(method, start, 11)
     for step in range(40):
         rows = search.ask()
         assert rows.shape == (9, 7)
         search.tell(sphere(rows))
         np.random.standard_normal(step)  # noqa: NPY002  does not disturb the search
-        if step == 20:
-            search = Search.restore(search.state())
-    np.testing.assert_array_equal(search.mean, mean)
+        if step % 3 == 2:
+            search = Search.restore(method, search.state())
+    np.testing.assert_array_equal(search.mean, favourite)
     assert search.std == std
+
+
+def test_reproduces_cma_in_many_dimensions():
+    """From 300 on `cma` adapts its step size otherwise, and draws in order to check it."""
+    start = np.linspace(-1, 0.9, 301)
+    favourite, std = by_cma(11, start, 0.3, 8, {"CMA_diagonal": True})
+    method = hx.methods.CMAES(0.3, options={"CMA_diagonal": True})
+    search = Search(method, start, 11)
+    for step in range(8):
+        if step == 3:
+            # None of these is told, and the two members that measure the step come again.
+            search, untold = Search.restore(method, search.state()), search
+            for _ in range(2):
+                untold.ask()
+                untold.tell(np.full(untold.population, np.nan))
+            untold.tell(sphere(untold.ask()))
+        search.tell(sphere(search.ask()))
+    np.testing.assert_array_equal(search.mean, favourite)
+    assert search.std == std
+
+
+LEFT_OUT = (
+    *("_tell2_args", "ary", "timer", "logger", "more_to_write", "pop_sorted", "inputargs"),
+    *("inopts", "callbackstop", "pop", "hsiglist"),
+    *("fit.bndpen", "fit.fit_plus_pen", "best.last", "_stopdict.es", "_stopdict.opts"),
+    *("sent_solutions.last_iteration", "sent_solutions.last_solution_index"),
+    *("sigma_vec._parameters", "sm._parameters", "sm.randn", "opts.randn"),
+    *(
+        "sm._mueff",
+        "sm._lam",
+        "boundary_handler.bounds_tf",
+        "adapt_sigma._es_opts",
+        "_stopdict.stoplist",
+    ),
+    *("gp.tf_pheno", "gp.tf_geno", "adapt_sigma.check_consistency"),
+)
+"""What `cma` computes anew before it reads it, keeps for pictures, or measures by a clock."""
+
+
+def described(value, path="", seen=None):
+    """Return all that can be reached from `value`, by the path that leads there."""
+    seen = {} if seen is None else seen
+    name = path.lstrip(".")
+    if name in LEFT_OUT:
+        return {}
+    if isinstance(value, np.ndarray):
+        order = value.ndim > 1 and (value.flags.c_contiguous, value.flags.f_contiguous)
+        return {name: (value.shape, order, value.tobytes())}
+    if value is None or isinstance(value, int | float | str | np.generic):
+        return {name: (type(value), repr(value))}
+    if callable(value) and not hasattr(value, "__dict__"):
+        return {name: type(value)}
+    if id(value) in seen:
+        return {}
+    seen[id(value)] = value
+    found = {name: None if isinstance(value, list | range) else type(value)}
+    if isinstance(value, dict):
+        for key in sorted(value, key=repr):
+            found |= described(value[key], f"{path}.{key}", seen)
+    elif isinstance(value, list | tuple | range):
+        found[name] = len(value)
+        for index, each in enumerate(value):
+            found |= described(each, f"{path}.{index}", seen)
+    if not inspect.isfunction(value) and not inspect.ismethod(value):
+        for key, each in getattr(value, "__dict__", {}).items():
+            found |= described(each, f"{path}.{key}", seen)
+    return found
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_what_is_restored_is_all_that_there_was(options):
+    """Every number within a strategy, but for those that are known not to matter."""
+    method = hx.methods.CMAES(0.3, 9, options=options)
+    search = Search(method, np.linspace(-1, 0.9, 7), 11)
+    for step in range(30):
+        search.tell(sphere(search.ask()) if step != 20 else np.full(9, np.nan))
+        search.strategy.stop()
+        if step in (0, 20, 29):
+            again = Search.restore(method, search.state())
+            mine, other = described(search.strategy), described(again.strategy)
+            assert {k: (mine.get(k), other.get(k)) for k in mine.keys() ^ other.keys()} == {}
+            assert {k: (mine[k], other[k]) for k in mine if mine[k] != other[k]} == {}
+
+
+@pytest.mark.parametrize("options", [{"bounds": [-1, 1]}, {"fixed_variables": {0: 0.25}}])
+def test_what_meta_train_returns_is_a_solution(options):
+    """The minimum lies at 5: with bounds, the search must end at them."""
+
+    class Away(hx.objectives.AbstractObjective):
+        def __call__(self, rule, theta, net, episode):
+            return sum(jnp.sum((a - 5.0) ** 2) for a in jax.tree.leaves(theta)), {}
+
+    rule = hx.Blur(states=2)
+    theta = jax.tree.map(jnp.zeros_like, rule.init(jax.random.key(0)))
+    result = train(
+        rule=rule, theta=theta, objective=Away(1, 2, 2), steps=40, validation=1,
+        method=hx.methods.CMAES(0.3, 8, seed=3, options=options),
+    )  # fmt: skip
+    numbers = np.concatenate([np.ravel(a) for a in jax.tree.leaves(result.theta)])
+    assert numbers.max() <= 1 or "bounds" not in options
+    assert numbers[0] == 0.25 or "fixed_variables" not in options
+    last = result.history[-1]
+    assert last["validation_loss"][0] == pytest.approx(np.sum((numbers - 5.0) ** 2), rel=1e-4)
+    assert last["validation_loss"][0] < last["loss"][0] * 1.1
+
+
+def test_a_start_outside_of_the_bounds():
+    method = hx.methods.CMAES(options={"bounds": [-1, 1]})
+    with pytest.raises(ValueError, match=r"must lie within the bounds \[-1, 1\] of CMAES"):
+        Search(method, np.full(3, 2.0), 1)
+
+
+def test_options_that_do_not_fit():
+    method = hx.methods.CMAES(options={"CMA_stds": [1, 2, 3]})
+    with pytest.raises(ValueError, match="cma cannot begin from 2 numbers with the options"):
+        Search(method, np.zeros(2), 1)
+
+
+def test_threads_do_not_disturb_each_other():
+    """Two searches and NumPy's own numbers, drawn at once."""
+
+    def search(seed, found):
+        search = Search(hx.methods.CMAES(0.3, 9, options={"CMA_diagonal": 20}), np.zeros(7), seed)
+        for _ in range(60):
+            search.tell(sphere(search.ask()))
+        found[seed] = search.mean
+
+    expected, found, drawn = {}, {}, []
+    for seed in (1, 2):
+        search(seed, expected)
+    np.random.seed(5)  # noqa: NPY002
+    straight = np.random.standard_normal(1000)  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    threads = [threading.Thread(target=search, args=(seed, found)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    drawn = [np.random.standard_normal() for _ in range(1000)]  # noqa: NPY002
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(drawn, straight)
+    for seed in (1, 2):
+        np.testing.assert_array_equal(found[seed], expected[seed])
 
 
 def test_does_not_disturb_others():
@@ -145,7 +317,7 @@ def test_restarts_in_meta_train(tmp_path):
 
 def test_learns():
     class Target(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return jnp.sum((theta.learning_rate - 0.7) ** 2), {}
 
     result = hx.meta_train(
@@ -157,16 +329,63 @@ def test_learns():
     assert float(result.theta.learning_rate) == pytest.approx(0.7, abs=0.01)
 
 
-class Evil:
-    def __reduce__(self):
-        return (print, ("this must not be run",))
+METHOD = hx.methods.CMAES(0.3, 6)
 
 
-@pytest.mark.parametrize("held", [Evil(), (Evil(), 1, 2, 3, 4), "nothing", 5])
-def test_a_checkpoint_cannot_run_programs(held, capsys):
+def state():
+    search = Search(METHOD, np.zeros(4), 3)
+    search.tell(sphere(search.ask()))
+    return search.state()
+
+
+def with_numbers(arrays, **changes):
+    numbers = json.loads(arrays["cma.numbers"].tobytes())
+    return {**arrays, "cma.numbers": np.frombuffer(json.dumps(numbers | changes).encode(), "u1")}
+
+
+def classes_of_cma():
+    names = [each.name for each in pkgutil.walk_packages(cma.__path__, "cma.")]
+    for name in names:
+        if name.split(".")[-1] in ("__main__", "test", "bbobbenchmarks"):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                module = importlib.import_module(name)
+            except ImportError:
+                continue  # needs a package that is not there
+        yield from (f"{name}.{n}" for n, _ in inspect.getmembers(module, inspect.isclass))
+
+
+def test_a_checkpoint_names_no_class():
+    """Whatever class of `cma` stands where a number, an array or the sampler should."""
+    names = sorted({*classes_of_cma()})
+    assert len(names) > 100
+    arrays = state()
+    for name in names:
+        short = name.rpartition(".")[2]
+        places = [("sigma", short), ("mean", name), ("sm.C", {"scalar": 1, "dtype": name})]
+        places += [("sampler", short)] if short != "GaussFullSampler" else []
+        for place, value in places:
+            with pytest.raises(ValueError, match="the state of cma cannot be read"):
+                Search.restore(METHOD, with_numbers(arrays, **{place: value}))
+
+
+def test_nothing_is_unpickled():
+    source = "".join(
+        inspect.getsource(importlib.import_module(f"hebbax.outer.{name}"))
+        for name in ("methods._cma_es", "methods._cma_state", "engines._search")
+    )
+    assert "import pickle" not in source
+    assert all(array.dtype.kind in "biuf" for array in state().values())
+
+
+@pytest.mark.parametrize("name", ["start", "counts", "random", "cma.numbers", "cma.mean"])
+def test_a_state_with_something_missing(name):
+    arrays = state()
+    del arrays[name]
     with pytest.raises(ValueError, match="the state of cma cannot be read"):
-        Search.restore({"cma": np.frombuffer(pickle.dumps(held), np.uint8)})
-    assert "must not" not in capsys.readouterr().out
+        Search.restore(METHOD, arrays)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +397,15 @@ def test_a_checkpoint_cannot_run_programs(held, capsys):
         ({"seed": 0}, "seed must be None or from 1"),
         ({"options": {"popsize": 3}}, "options may not hold 'popsize'"),
         ({"options": {"nonsense": 3}}, "'nonsense', which is no option of cma.CMAOptions"),
+        ({"options": {"integer_variables": [0]}}, "options may not hold 'integer_variables'"),
+        ({"options": {"termination_callback": print}}, "not hold 'termination_callback'"),
+        ({"options": {"timeout": 3}}, "options may not hold 'timeout'"),
+        ({"options": {"CMA_sampler": object}}, "options may not hold 'CMA_sampler'"),
+        ({"options": {"transformation": [abs, abs]}}, "options may not hold 'transformation'"),
+        ({"options": {"CMA_mirrormethod": 0}}, "CMA_mirrormethod must be 1 or 2"),
+        ({"options": {"AdaptSigma": object}}, "the option AdaptSigma must be True or False"),
+        ({"options": {"BoundaryHandler": object}}, "BoundaryHandler must be one of BoundNone"),
+        ({"options": {"tolfun": print}}, "the option tolfun must be made of numbers"),
     ],
 )
 def test_bad_settings(settings, message):

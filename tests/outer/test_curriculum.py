@@ -93,17 +93,26 @@ def test_learning_rate_schedule():
     early = train(rule=Delta(), method=method, steps=5)
     late = train(rule=Delta(), method=method, steps=20)
     same(early.thetas, late.thetas)
-    assert METHOD.fingerprint() != method.fingerprint()
+    theta = Delta().init(jax.random.key(0))
+    assert METHOD.fingerprint(theta) != method.fingerprint(theta)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"unrolls": ()}, "unrolls must hold at least one number"),
-        ({"unrolls": (1, 0)}, "unrolls must hold at least one number of updates, each at least 1"),
-        ({"every": 0}, "every must be at least 1; got 0"),
+        ({"unrolls": (1, 0)}, "unrolls must be a tuple, each item a whole number of at least 1"),
+        ({"every": 0}, "every must be a whole number of at least 1; got 0"),
     ],
 )
 def test_bad_settings(changes, message):
     with pytest.raises(ValueError, match=message):
         curriculum(**changes)
+
+
+@pytest.mark.parametrize("method", [hx.methods.TruncatedGradient, hx.methods.PersistentES])
+def test_every_stage_must_fit_the_truncations(method):
+    """Lifetimes shorter than a truncation would not be what the curriculum says."""
+    cut = method(optax.sgd(0.1), truncation=2)
+    with pytest.raises(ValueError, match="unroll must divide the objective's steps, 3; got 2"):
+        train(method=cut, objective=curriculum(unrolls=(2, 3)))

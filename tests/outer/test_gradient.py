@@ -5,6 +5,7 @@ import optax
 import pytest
 from tiny import Bowl
 
+from hebbax._optax import updates
 from hebbax.outer.methods import Gradient
 
 THETA = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(3.0)}
@@ -31,8 +32,8 @@ def by_hand(optimizer, steps, clip=None):
         if clip is not None:
             norm = jnp.sqrt(jnp.sum(gradient["a"] ** 2) + gradient["b"] ** 2)
             gradient = jax.tree.map(lambda g, n=norm: g * min(1, clip / float(n)), gradient)
-        updates, state = optimizer.update(gradient, state, theta)
-        theta = optax.apply_updates(theta, updates)
+        change, state = updates(optimizer, gradient, state, theta)
+        theta = optax.apply_updates(theta, change)
     return theta
 
 
@@ -62,6 +63,18 @@ def test_clipping_bounds_the_global_norm(clip):
     assert float(jnp.linalg.norm(moved)) == pytest.approx(0.01 * min(clip, norm), rel=1e-4)
     assert float(metrics["gradient_norm"]) == pytest.approx(norm, rel=1e-6)  # before clipping
     assert float(metrics["clipped"]) == (clip < norm)
+
+
+@pytest.mark.parametrize("size", [1e20, 1e30])
+def test_a_finite_gradient_is_clipped_however_large(size):
+    def steep(theta, key):
+        return size * (3 * jnp.sum(theta["a"]) + 4 * theta["b"]), {}
+
+    theta, _, metrics = run(Gradient(optax.sgd(0.1), clip=1.0), steep, 1)
+    norm = np.sqrt(2 * 3**2 + 4**2)
+    assert float(metrics["gradient_norm"]) == pytest.approx(size * norm, rel=1e-6)
+    assert float(metrics["nonfinite"]) == 0
+    np.testing.assert_allclose(theta["b"], 3.0 - 0.1 * 4 / norm, rtol=1e-6)
 
 
 def test_the_average_is_that_of_the_thetas_gone_through():
@@ -121,7 +134,7 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(loss, clip, average):
 
 def test_fingerprint_is_that_of_what_is_computed():
     made = {
-        name: Gradient(make(), clip).fingerprint()
+        name: Gradient(make(), clip).fingerprint(jnp.ones(()))
         for name, (make, clip) in {
             "adam": (lambda: optax.adam(1e-3), None),
             "faster": (lambda: optax.adam(1e-2), None),
@@ -137,14 +150,32 @@ def test_fingerprint_is_that_of_what_is_computed():
         }.items()
     }
     assert len(set(made.values())) == len(made)
-    assert Gradient(optax.adam(1e-3)).fingerprint() == made["adam"]
+    assert Gradient(optax.adam(1e-3)).fingerprint(jnp.ones(())) == made["adam"]
     again = Gradient(optax.sgd(optax.cosine_decay_schedule(1e-3, 10)))
-    assert again.fingerprint() == made["schedule"]
+    assert again.fingerprint(jnp.ones(())) == made["schedule"]
+
+
+def test_fingerprint_is_of_the_theta_that_is_found():
+    """What an optimiser does may depend on the leaves: which are masked, and which are labelled."""
+    theta = {"matrix": jnp.ones((2, 2)), "number": jnp.ones(())}
+
+    def decayed(rate):
+        big = lambda theta: jax.tree.map(lambda a: a.ndim > 1, theta)  # noqa: E731
+        return Gradient(optax.adamw(1e-2, weight_decay=rate, mask=big)).fingerprint(theta)
+
+    assert decayed(0.1) == decayed(0.1) != decayed(50.0)
+
+    def labelled(rate):
+        each = {"a": optax.adam(1e-2), "b": optax.sgd(rate)}
+        optimizer = optax.multi_transform(each, {"matrix": "a", "number": "b"})
+        return Gradient(optimizer).fingerprint(theta)
+
+    assert labelled(0.1) == labelled(0.1) != labelled(0.2)
 
 
 def test_bad_settings(unchecked):
     with pytest.raises(ValueError, match=r"optimizer must be an optax\.GradientTransformation"):
         Gradient(1e-3)
     for clip in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="clip must be None or positive"):
+        with pytest.raises(ValueError, match="clip must be None or a finite number above 0"):
             Gradient(optax.adam(1e-3), clip=clip)

@@ -15,6 +15,7 @@ from hebbax.outer.methods import (
     TruncatedGradient,
     Truncation,
 )
+from hebbax.outer.methods._evolution import _centred_ranks
 
 THETA = jnp.array([0.1, -0.3])
 STILL = optax.sgd(0.0)
@@ -214,6 +215,19 @@ def test_ranks_do_not_depend_on_the_scale_of_losses():
     assert float(one.gradient @ slope) > 0
 
 
+def test_equal_losses_do_not_move_theta():
+    method = EvolutionStrategy(STILL, pairs=8, ranks=True)
+    flat = Bowl(lambda theta, key: (jnp.zeros(()), {}))
+    found, _ = method.estimate(flat, THETA, (), KEY, jnp.asarray(0))
+    np.testing.assert_array_equal(found.gradient, 0)
+
+
+def test_ties_share_their_mean_rank():
+    losses = jnp.asarray([[3.0, 1.0], [1.0, 1.0], [jnp.nan, 2.0]])
+    expected = (np.asarray([[4, 1], [1, 1], [5, 3]]) / 5) - 0.5
+    np.testing.assert_allclose(_centred_ranks(losses), expected, atol=1e-7)
+
+
 def test_truncations_must_make_up_the_lifetime():
     method = TruncatedGradient(STILL, truncation=4)
     with pytest.raises(ValueError, match="unroll must divide the objective's steps, 6; got 4"):
@@ -223,20 +237,29 @@ def test_truncations_must_make_up_the_lifetime():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Truncation(0), "unroll must be at least 1"),
-        (lambda: Truncation((3, 2), 4), "unroll must be at least 1, or a range"),
+        (lambda: Truncation(0), "unroll must be a whole number of at least 1"),
+        (lambda: Truncation((3, 2), 4), "unroll must be a range .low, high. that is not empty"),
         (lambda: Truncation((2, 3)), "count must be given"),
-        (lambda: Truncation(2, 0), "count must be None or at least 1; got 0"),
-        (lambda: Truncation(2, 3, spread=-1.0), "spread must be at least 0"),
+        (lambda: Truncation(2, 0), "count must be None or a whole number of at least 1; got 0"),
+        (lambda: Truncation(2, 3, spread=-1.0), "spread must be a finite number of at least 0"),
         (lambda: Truncation(2, 3, final_unroll=4), "final_unroll and unroll_growth belong"),
         (lambda: Truncation(2, 3, count_growth=4), "final_count and count_growth belong"),
-        (lambda: TruncatedGradient(STILL, particles=0), "particles must be at least 1"),
+        (
+            lambda: TruncatedGradient(STILL, particles=0),
+            "particles must be a whole number of at least 1; got 0",
+        ),
         (lambda: TruncatedGradient(1e-3), "optimizer must be an optax"),
-        (lambda: EvolutionStrategy(STILL, pairs=0), "pairs must be at least 1"),
-        (lambda: EvolutionStrategy(STILL, std=0.0), "std must be positive and finite"),
-        (lambda: PersistentES(STILL, std=float("inf")), "std must be positive and finite"),
-        (lambda: PersistentES(STILL, clip=-1.0), "clip must be None or positive"),
-        (lambda: Gradient(STILL, average=1.0), r"average must be None or in \(0, 1\); got 1.0"),
+        (
+            lambda: EvolutionStrategy(STILL, pairs=0),
+            "pairs must be a whole number of at least 1; got 0",
+        ),
+        (lambda: EvolutionStrategy(STILL, std=0.0), "std must be a finite number above 0"),
+        (lambda: PersistentES(STILL, std=float("inf")), "std must be a finite number above 0"),
+        (lambda: PersistentES(STILL, clip=-1.0), "clip must be None or a finite number above 0"),
+        (
+            lambda: Gradient(STILL, average=1.0),
+            r"average must be None or a finite number in \(0, 1\); got 1.0",
+        ),
     ],
 )
 def test_bad_settings(unchecked, make, message):
@@ -259,6 +282,6 @@ def test_fingerprints_tell_settings_apart():
         PersistentES(STILL, pairs=3),
         PersistentES(STILL, pairs=4),
     ]
-    prints = [(type(m).__name__, m.fingerprint()) for m in made]
+    prints = [(type(m).__name__, m.fingerprint(THETA)) for m in made]
     assert len(set(prints)) == len(made)
-    assert TruncatedGradient(STILL, truncation=5).fingerprint() == made[4].fingerprint()
+    assert TruncatedGradient(STILL, truncation=5).fingerprint(THETA) == made[4].fingerprint(THETA)

@@ -35,7 +35,7 @@ def by_hand(theta, net, episode):
 
 def test_query_cross_entropy(case):
     theta, net, episode = case
-    value, metrics = O.QueryCrossEntropy(3, 4, 7)(RULE, theta, net, episode)
+    value, metrics = O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
     last, _ = by_hand(theta, net, episode)
     prediction = RULE.predict(theta, last, episode.query_x)
     assert float(value) == pytest.approx(float(cross_entropy(prediction, episode.query_y)), 1e-5)
@@ -44,17 +44,19 @@ def test_query_cross_entropy(case):
 
 def test_query_accuracy(case):
     theta, net, episode = case
-    value, metrics = O.QueryAccuracy(3, 4, 7)(RULE, theta, net, episode)
+    value, metrics = O.QueryAccuracy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
     last, _ = by_hand(theta, net, episode)
-    right = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
-    assert float(value) == pytest.approx(1 - right, abs=1e-6)
-    assert float(metrics["accuracy"]) == right
+    share = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
+    assert float(value) == pytest.approx(1 - share, abs=1e-6)
+    assert float(metrics["accuracy"]) == share
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3, 4])
 def test_online_cross_entropy(case, skip):
     theta, net, episode = case
-    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=skip)(RULE, theta, net, episode)
+    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=skip).unroll_and_judge(RULE, theta, net, episode)[
+        1
+    ]
     last, losses = by_hand(theta, net, episode)
     prediction = RULE.predict(theta, last, episode.query_x)
     expected = np.mean([*losses[skip:], float(cross_entropy(prediction, episode.query_y))])
@@ -65,7 +67,7 @@ def test_sigmoid_by_hand():
     """Without an update, one output is judged by its sign and by the logistic loss."""
     theta, net, episode = prepare(1)
     theta = type(theta)(jnp.zeros(()))
-    value, metrics = O.QueryCrossEntropy(3, 4, 7)(RULE, theta, net, episode)
+    value, metrics = O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
     z = np.asarray(RULE.predict(theta, net, episode.query_x))[:, 0]
     y = np.asarray(episode.query_y)[:, 0]
     assert float(value) == pytest.approx(np.mean(np.log1p(np.exp(-z * (2 * y - 1)))), rel=1e-5)
@@ -77,7 +79,7 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 
     def value(rate):
         new = type(theta)(rate)
-        return O.QueryCrossEntropy(3, 4, 7)(RULE, new, net, episode)[0]
+        return O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, new, net, episode)[1][0]
 
     rate, step = jnp.asarray(0.5), 1e-2
     numeric = (value(rate + step) - value(rate - step)) / (2 * step)
@@ -87,19 +89,21 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 @pytest.mark.parametrize("name", ["steps", "batch", "query"])
 @pytest.mark.parametrize("kind", [O.QueryCrossEntropy, O.QueryAccuracy, O.OnlineCrossEntropy])
 def test_empty_lifetimes(kind, name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got 0"):
         kind(**{name: 0})
 
 
 def test_negative_skip():
-    with pytest.raises(ValueError, match="skip must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="skip must be a whole number of at least 0; got -1"):
         O.OnlineCrossEntropy(skip=-1)
 
 
 def test_sum_over_the_lifetime(case):
     theta, net, episode = case
-    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0, reduction="sum")(RULE, theta, net, episode)
-    mean, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0)(RULE, theta, net, episode)
+    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0, reduction="sum").unroll_and_judge(
+        RULE, theta, net, episode
+    )[1]
+    mean, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0).unroll_and_judge(RULE, theta, net, episode)[1]
     assert float(value) == pytest.approx(4 * float(mean), rel=1e-5)
 
 
@@ -147,7 +151,7 @@ def test_few_shot_ridge():
     objective = O.FewShotRidge(3, 4, query=24, units=2, evaluations=2, penalty=0.3)
     assert (objective.outputs, objective.supervised) == (2, False)
     episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=3, batch=4, query=24)
-    value, metrics = objective(Same(), {}, jnp.eye(2), episode)
+    value, metrics = objective.unroll_and_judge(Same(), {}, jnp.eye(2), episode)[1]
     x, y = episode.query_x, episode.query_y
     pairs = [
         few_shot_ridge(
@@ -156,8 +160,8 @@ def test_few_shot_ridge():
         for i in (0, 12)
     ]
     assert float(value) == pytest.approx(np.mean([float(p[0]) for p in pairs]), rel=1e-5)
-    right = np.mean([float(p[1]["accuracy"]) for p in pairs])
-    assert float(metrics["accuracy"]) == pytest.approx(right)
+    share = np.mean([float(p[1]["accuracy"]) for p in pairs])
+    assert float(metrics["accuracy"]) == pytest.approx(share)
 
 
 class Turning(Same):
@@ -224,11 +228,20 @@ def test_only_labels_count_in_the_accuracy():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: O.FewShotRidge(weight_penalty=-1.0), "weight_penalty must be at least 0"),
+        (
+            lambda: O.FewShotRidge(weight_penalty=-1.0),
+            "weight_penalty must be a finite number of at least 0",
+        ),
         (lambda: O.FewShotRidge(query=25), "query must be a multiple of 10"),
         (lambda: O.FewShotRidge(query=10), "at least two examples in each; got 10"),
-        (lambda: O.FewShotRidge(query=20, units=0), "units must be at least 1; got 0"),
-        (lambda: O.FewShotRidge(query=20, penalty=0.0), "penalty must be positive; got 0.0"),
+        (
+            lambda: O.FewShotRidge(query=20, units=0),
+            "units must be a whole number of at least 1; got 0",
+        ),
+        (
+            lambda: O.FewShotRidge(query=20, penalty=0.0),
+            "penalty must be a finite number above 0; got 0.0",
+        ),
         (lambda: O.QueryCrossEntropy(remat="some"), "remat must be True, False or 'segments'"),
         (lambda: O.OnlineCrossEntropy(reduction="max"), "reduction"),
     ],
@@ -247,5 +260,5 @@ def test_objective_that_defines_nothing():
         pass
 
     theta, net, episode = prepare(2)
-    with pytest.raises(NotImplementedError, match="Empty must define judge or __call__"):
-        Empty(3, 4, 7)(RULE, theta, net, episode)
+    with pytest.raises(NotImplementedError, match="Empty must define judge"):
+        Empty(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.papers.blur._long import live, shown, spaced
+from hebbax.papers.blur._long import live, spaced
 
 
 def life(key, keep=1.0, update=0.1, **settings):
@@ -26,8 +26,13 @@ def test_amplitude_follows_the_keep_gate_until_it_overflows(key):
     np.testing.assert_allclose(found.amplitude[:, 1], 4 * found.amplitude[:, 0], rtol=1e-6)
     assert (found.amplitude[:, 0] > 0.1).all()
     assert not np.isfinite(found.amplitude[:, 2]).any()
-    assert shown(found.amplitude[0, 2]) == ""
-    assert float(shown(found.amplitude[0, 0])) == pytest.approx(found.amplitude[0, 0], rel=1e-3)
+    first, _, last = found.rows("rule", ("amplitude", "accuracy"))[:3]
+    assert list(first) == ["rule", "network", "updates", "amplitude", "accuracy"]
+    assert float(first["amplitude"]) == pytest.approx(found.amplitude[0, 0], rel=1e-3)
+    assert last["amplitude"] == ""
+    told = found.before_overflow()
+    assert told["last_update_without_overflow"] == 3
+    assert told["amplitude_then"] == pytest.approx(found.amplitude[:, 1].mean())
 
 
 def test_shuffled_labels_take_back_what_was_learnt(key):

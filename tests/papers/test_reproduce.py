@@ -4,13 +4,17 @@ import io
 import json
 import math
 import numbers
+from pathlib import Path
+from typing import ClassVar
 
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from hebbax.cli import main
-from hebbax.papers._experiment import BUDGETS, Experiment, reproduce
+from hebbax.papers import _registry
+from hebbax.papers._experiment import BUDGETS, SMOKE_ONLY, Experiment, Finding, reproduce
 from hebbax.papers._registry import NAMES, find
 
 NEED_DATA = (
@@ -34,6 +38,7 @@ KEYS = {
     "claim",
     "criterion",
     "holds",
+    "verdict",
     "shows",
     "numbers",
     "budget",
@@ -72,7 +77,7 @@ def test_the_smoke_budget_runs_and_writes_everything(name, tmp_path):
     assert set(result) == KEYS
     assert result["experiment"] == name
     assert result["seed"] == 3
-    assert isinstance(result["holds"], bool)
+    assert (result["holds"], result["verdict"]) == (None, SMOKE_ONLY)
     for key in ("source", "claim", "criterion", "shows"):
         assert result[key].strip() == result[key] != ""
     # None stands for a number that there is none of, such as an eigenvalue of no matrix.
@@ -105,6 +110,50 @@ def test_every_experiment_says_what_it_is_and_knows_its_budgets(name):
         assert set({"smoke": kind.smoke, "small": {}, "paper": kind.paper}[budget]) <= fields
         hash(experiment)
     assert kind.at("small") == kind()
+
+
+class Trivial(Experiment):
+    """An experiment that costs nothing."""
+
+    name: ClassVar = "papers/trivial"
+    source: ClassVar = "nowhere"
+    claim: ClassVar = "The answer is large."
+    criterion: ClassVar = "the answer exceeds 10"
+    smoke: ClassVar = {"answer": 11}
+    paper: ClassVar = {}
+
+    answer: int = 42
+
+    def run(self, work, seed):
+        figure = Figure()
+        return Finding([{"answer": self.answer}], {}, self.answer > 10, "It is.", figure)
+
+
+def test_only_a_budget_that_can_decide_gives_a_verdict(tmp_path):
+    for experiment, budget, holds, verdict in (
+        (Trivial.at("smoke"), "smoke", None, SMOKE_ONLY),
+        (Trivial(), "small", True, "yes"),
+        (Trivial(answer=3), "small", False, "no"),
+    ):
+        reproduce(experiment, budget, 0, tmp_path)
+        result = json.loads((tmp_path / "result.json").read_text())
+        assert (result["holds"], result["verdict"]) == (holds, verdict)
+
+
+def test_a_subclass_is_a_frozen_dataclass_without_saying_so():
+    assert [field.name for field in dataclasses.fields(Trivial)] == ["answer"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Trivial().answer = 1
+
+
+def test_every_module_of_an_experiment_is_named():
+    """And nothing else: names are those of the classes, wherever they are."""
+    modules = {
+        f"{file.parent.name}/{file.stem.strip('_').replace('_', '-')}"
+        for file in Path(_registry.__file__).parent.glob("*/_*.py")
+        if "    name: ClassVar = " in file.read_text(encoding="utf-8")
+    }
+    assert modules == set(NAMES)
 
 
 @pytest.mark.slow

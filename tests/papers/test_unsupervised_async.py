@@ -5,21 +5,21 @@ import types
 
 import pytest
 
-from hebbax.papers.unsupervised import _asynchronous as asynchronous
-from hebbax.papers.unsupervised._asynchronous import _EnoughError, _Watched, _Watcher
+from hebbax.papers.unsupervised import _turns
+from hebbax.papers.unsupervised._turns import EnoughError, WatchedRay, Watcher
 
 
 @pytest.fixture
-def crew():
-    crew = _Watched(workers=2)
-    crew.engines.append(types.SimpleNamespace(crew=types.SimpleNamespace(pids={0: 17, 1: 18})))
-    return crew
+def pool_of_two():
+    ray = WatchedRay(workers=2)
+    ray.engines.append(types.SimpleNamespace(pool=types.SimpleNamespace(pids={0: 17, 1: 18})))
+    return ray
 
 
 @pytest.fixture
 def sent(monkeypatch):
     signals = []
-    monkeypatch.setattr(asynchronous.os, "kill", lambda *what: signals.append(what))
+    monkeypatch.setattr(_turns.os, "kill", lambda *what: signals.append(what))
     return signals
 
 
@@ -28,8 +28,8 @@ def _line(step, seconds, workers, lost=0):
     return {"step": step, "step_seconds": seconds, **line}
 
 
-def test_workers_take_turns_and_one_is_killed_in_the_end(crew, sent):
-    watcher = _Watcher(crew, (1, 2), lines=2)
+def test_workers_take_turns_and_one_is_killed_in_the_end(pool_of_two, sent):
+    watcher = Watcher(pool_of_two, (1, 2), lines=2)
     watcher.start(0, ())
     watcher.log(_line(10, 9.0, 1))
     assert not sent
@@ -46,18 +46,18 @@ def test_workers_take_turns_and_one_is_killed_in_the_end(crew, sent):
     # The loss may be seen a line later.
     watcher.log(_line(90, 0.5, 2))
     watcher.log(_line(100, 1.0, 1, lost=1))
-    with pytest.raises(_EnoughError):
+    with pytest.raises(EnoughError):
         watcher.log(_line(110, 0.4, 2))
     assert (watcher.lost, watcher.killed_at) == (1, 80)
     assert [line["active"] for line in watcher.lines][1:4] == [2, 1, 1]
 
 
-def test_nobody_stays_stopped(crew, sent):
-    watcher = _Watcher(crew, (1, 2), lines=2)
+def test_nobody_stays_stopped(pool_of_two, sent):
+    watcher = Watcher(pool_of_two, (1, 2), lines=2)
     watcher.log(_line(10, 1.0, 2))
     watcher.close()
     assert sent[-2:] == [(17, signal.SIGCONT), (18, signal.SIGCONT)]
 
 
 def test_closing_before_the_beginning_is_nothing():
-    _Watcher(_Watched(workers=2), (1,), lines=1).close()
+    Watcher(WatchedRay(workers=2), (1,), lines=1).close()

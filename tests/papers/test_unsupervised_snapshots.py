@@ -6,9 +6,9 @@ import pytest
 
 import hebbax as hx
 from hebbax.papers.unsupervised import _snapshots
-from hebbax.papers.unsupervised._meta_training import MetaTraining
+from hebbax.papers.unsupervised._meta_training import MetaTrainingCurves
 
-SMOKE = MetaTraining.at("smoke")
+SMOKE = MetaTrainingCurves.at("smoke")
 
 
 def test_recipe_begins_where_the_first_snapshot_says(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 import hebbax as hx
 from hebbax.plots._film import decision_film
 from hebbax.plots._genome import genome_diagram
-from hebbax.plots._network import receptive_fields, synapse_changes, synapses
+from hebbax.plots._network import receptive_fields, synapse_changes
 
 BACKPROP = hx.Backprop("sgd", learning_rate=0.5)
 
@@ -98,21 +98,6 @@ def test_genome_diagram_refuses_other_rules(key, unchecked):
 # Synapses
 
 
-@pytest.mark.parametrize(
-    "rule", [hx.Blur(), BACKPROP, hx.Hebbian(), hx.UnsupervisedRule(top_units=2)]
-)
-def test_synapses_are_receivers_by_senders(rule, key):
-    net = rule.init_network(rule.init(key), key, (3, 4, 2))
-    assert [matrix.shape for matrix in synapses(net)] == [(4, 3), (2, 4)]
-
-
-def test_synapses_of_vsml_are_not_known(key):
-    rule = hx.Vsml()
-    net = rule.init_network(rule.init(key), key, (3, 2))
-    with pytest.raises(ValueError, match="not known; pass read="):
-        synapses(net)
-
-
 def test_synapse_changes_are_those_of_the_updates_named(key):
     family = hx.tasks.toy("xor")
     figure = synapse_changes(
@@ -129,7 +114,7 @@ def test_synapse_changes_are_those_of_the_updates_named(key):
     xs, ys = family.draw(k_task).stream(k_data, 3, 8)
     for x, y in zip(xs, ys, strict=True):
         old, (net, _) = net, rule.update(theta, net, x, y)
-    change = synapses(net)[0] - synapses(old)[0]
+    change = rule.synapse_matrices(net)[0] - rule.synapse_matrices(old)[0]
     shown = np.asarray(figure.axes[1].images[0].get_array())
     assert shown.shape == (3, 2)
     np.testing.assert_allclose(shown, change, atol=1e-6)

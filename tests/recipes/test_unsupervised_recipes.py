@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hebbax._optax import updates
 from hebbax.recipes import RECIPES
 from hebbax.rules.unsupervised._parameters import PLANES
 from hebbax.teachers._clustering import CloneClustering
@@ -29,12 +30,12 @@ def test_weights_of_planes_move_faster_and_slow_down():
     optimizer = recipe.method().optimizer
     ones = jax.tree.map(jnp.ones_like, theta)
     state = optimizer.init(theta)
-    first, state = optimizer.update(ones, state, theta)
+    first, state = updates(optimizer, ones, state, theta)
     np.testing.assert_allclose(first.merge.w, -0.2, rtol=1e-3)
     np.testing.assert_allclose(first.merge.b, -0.2, rtol=1e-3)
     np.testing.assert_allclose(first.delta.w, -0.01, rtol=1e-3)
     for _ in range(10):
-        last, state = optimizer.update(ones, state, theta)
+        last, state = updates(optimizer, ones, state, theta)
     np.testing.assert_allclose(last.merge.w, -0.2 * 0.02, rtol=0.05)
 
 
@@ -96,3 +97,9 @@ def test_the_clustering_starts_from_one_readout_and_without_biases():
 def test_no_pixels_drop_out_of_single_examples_where_a_clustering_is_taught():
     for family in RECIPES["unsupervised/small"]().task_families():
         assert "example_mask0," in family.name
+
+
+def test_a_recipe_has_no_option_that_does_nothing():
+    with pytest.raises(TypeError, match="query"):
+        RECIPES["unsupervised/small"](query=3)
+    assert RECIPES["unsupervised/hebbian"](query=80).objective().query == 80

@@ -145,7 +145,9 @@ def test_blur_and_backprop_are_gradient_descent(key, name, activation):
 
     before, true, logits, after, said, network = all_three(theta)
     np.testing.assert_allclose(said, logits, atol=1e-5)
-    assert all(float(jnp.max(jnp.abs(w - b))) > 1e-4 for w, b in zip(true[0], before[0], strict=True))
+    assert all(
+        float(jnp.max(jnp.abs(w - b))) > 1e-4 for w, b in zip(true[0], before[0], strict=True)
+    )
     for index, (w, b) in enumerate(zip(*true, strict=True)):
         np.testing.assert_allclose(after.layers[index].weight[0], w, atol=1e-6)
         np.testing.assert_allclose(after.layers[index].bias[0], b, atol=1e-6)
@@ -235,9 +237,7 @@ def test_channels_can_be_permuted(key):
 
     def turn(net):
         first, second, *rest = net.layers
-        first = dataclasses.replace(
-            first, weight=first.weight[:, order], bias=first.bias[:, order]
-        )
+        first = dataclasses.replace(first, weight=first.weight[:, order], bias=first.bias[:, order])
         second = dataclasses.replace(
             second,
             weight=jax.vmap(lambda w: permuted(w, 4, order, into=False))(second.weight),
@@ -264,7 +264,9 @@ def test_shifted_images_shift_states(key):
     image = jnp.zeros((2, 8, 8)).at[:, 2:4, 2:5].set(jax.random.normal(key, (2, 2, 3)))
     moved = jnp.roll(image, (1, 1), (1, 2))
     forward = jax.jit(rule.forward)
-    there = [forward(theta, net, a.reshape(2, 64))[1].reshape(2, 2, 8, 8, 2) for a in (image, moved)]
+    there = [
+        forward(theta, net, a.reshape(2, 64))[1].reshape(2, 2, 8, 8, 2) for a in (image, moved)
+    ]
     rolled = jnp.roll(there[0], (1, 1), (2, 3))
     np.testing.assert_allclose(there[1][:, :, 1:7, 1:7], rolled[:, :, 1:7, 1:7], atol=1e-5)
 

@@ -5,7 +5,9 @@ import optax
 import pytest
 
 import hebbax as hx
+from hebbax._optax import updates
 from hebbax.losses._classification import cross_entropy
+from hebbax.rules import _backprop as rules_backprop
 
 SIZES = (3, 5, 4, 2)
 RATE = 0.1
@@ -40,8 +42,8 @@ def check(rule, optimizer, activation, outputs):
             return cross_entropy(forward(n, x, activation), y)
 
         np.testing.assert_allclose(prediction, forward(network, x, activation), atol=1e-5)
-        updates, state = optimizer.update(jax.grad(loss)(network), state, network)
-        network = optax.apply_updates(network, updates)
+        change, state = updates(optimizer, jax.grad(loss)(network), state, network)
+        network = optax.apply_updates(network, change)
     moved = float(jnp.abs(network.weights[0] - net.network.weights[0]).max())
     assert moved > 1e-3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found.network, network)
@@ -118,3 +120,29 @@ def test_shapes_that_do_not_fit(unchecked, key, rule):
     for bad in (jnp.zeros((6, 3)), jnp.zeros((5, 2)), jnp.zeros(6)):
         with pytest.raises(ValueError, match=r"y must be one-hot with the shape \[6, 2\]"):
             rule.update(theta, net, x, bad)
+
+
+@pytest.mark.parametrize("name", OPTAX)
+def test_the_meta_gradient_survives_an_input_that_is_always_zero(name):
+    rule = hx.Backprop(name)
+    xs, ys = batches()
+    xs = xs.at[..., 2].set(0)
+
+    def loss(theta):
+        net = rule.init_network(theta, jax.random.key(1), SIZES)
+        net, _ = hx.unroll(rule, theta, net, xs, ys)
+        return cross_entropy(rule.predict(theta, net, xs[0]), ys[0])
+
+    theta = rule.init(jax.random.key(0))
+    found = jax.grad(loss)(theta).learning_rate
+    step = 1e-3
+    up, down = (loss(jax.tree.map(lambda a, s=s: a + s, theta)) for s in (step, -step))
+    np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=0.05)
+
+
+def test_adam_takes_the_steps_of_optax_bit_by_bit():
+    gradient = jnp.asarray(np.random.default_rng(0).normal(size=50) * np.logspace(-9, 2, 50))
+    gradient = gradient.astype(jnp.float32)
+    ours, plain = rules_backprop.OPTIMIZERS["adam"](0.1), optax.adam(0.1)
+    found, expected = (updates(o, gradient, o.init(gradient), None)[0] for o in (ours, plain))
+    np.testing.assert_array_equal(found, expected)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hebbax.rules.blur._normalization import NORM_EPSILON, column_norm
+from hebbax.rules.blur._normalization import NORM_EPSILON, column_norm, measure
 
 
 @pytest.fixture
@@ -36,3 +36,12 @@ def test_receivers_of_all_sizes_are_measured_side_by_side():
     np.testing.assert_allclose(
         column_norm(weight, None)[0, :, 0], [np.sqrt(25e-12 + 1e-9), 5, 5e30], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("kind", ["batch", "units"])
+def test_variance_far_from_zero_keeps_its_digits(key, kind):
+    u = jax.random.normal(key, (2, 5, 40)) + 1e4
+    found = measure(u, kind).variance
+    axis = {"batch": 2, "units": 1}[kind]
+    expected = np.var(np.asarray(u, np.float64), axis=axis, keepdims=True)
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-3)

@@ -351,3 +351,13 @@ def test_bad_batches(unchecked):
             method(x[0])
         with pytest.raises(ValueError, match=r"at least two examples, .* got 1\."):
             method(x[:1])
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_is_refused(unchecked, dtype):
+    rule, theta, net, x = make()
+    with pytest.raises(ValueError, match=r"x must be float32 or float64; got b?float16\."):
+        rule.update(theta, net, x.astype(dtype), None)
+    half = jax.tree.map(lambda a: a.astype(dtype), net)
+    with pytest.raises(ValueError, match=r"net must be float32 or float64; got b?float16\."):
+        rule.predict(theta, half, x)

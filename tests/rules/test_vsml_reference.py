@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import hebbax as hx
+from hebbax._optax import updates
 from hebbax.rules import Perceptron
 from hebbax.rules._backprop import BackpropState
 from hebbax.rules._meta_rnn import MetaRnnWeights
@@ -316,8 +317,8 @@ def two_steps(theta, gradient, rate, clip):
         optimizer = optax.chain(optax.clip_by_global_norm(clip), optimizer)
     state, steps = optimizer.init(theta), []
     for _ in range(2):
-        updates, state = optimizer.update(gradient, state)
-        theta = optax.apply_updates(theta, updates)
+        change, state = updates(optimizer, gradient, state, theta)
+        theta = optax.apply_updates(theta, change)
         steps.append(theta)
     return steps
 

@@ -26,11 +26,11 @@ from tiny import (
 )
 
 import hebbax as hx
+from hebbax._optax import updates
 from hebbax.outer._problem import Problem
 from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.rules._backprop import LearningRate
 from hebbax.runs import _run as run_module
-from hebbax.runs import _trainer as trainer
 from hebbax.runs.checkpoint import CheckpointError
 
 
@@ -120,8 +120,8 @@ def test_one_meta_step_by_hand(key):
     (value, _), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
         theta, jax.random.fold_in(k_train, 0)
     )
-    updates, _ = optax.adam(1e-2).update(gradient, optax.adam(1e-2).init(theta), theta)
-    close(result.theta, optax.apply_updates(theta, updates), rtol=1e-4, atol=1e-6)
+    change, _ = updates(optax.adam(1e-2), gradient, optax.adam(1e-2).init(theta), theta)
+    close(result.theta, optax.apply_updates(theta, change), rtol=1e-4, atol=1e-6)
     assert result.history[0]["loss"][0] == pytest.approx(float(value), rel=1e-5)
 
 
@@ -221,17 +221,20 @@ def test_own_rule(tmp_path, family):
 
 def test_nan_steps_are_skipped_and_counted(tmp_path):
     class Broken(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return jnp.nan * jnp.sum(theta.learning_rate), {}
 
     theta = LearningRate(jnp.float32(0.1))
-    with pytest.warns(RuntimeWarning, match="run 1 of 1 diverged at step 0"):
-        result = train(
-            tmp_path, rule=hx.Backprop(), objective=Broken(1, 1, 1), theta=theta, steps=10
-        )
-    same(result.theta, theta)
-    assert result.loss == float("inf")
-    assert result.history[-1]["nonfinite"] == [1]
+    settings = {"rule": hx.Backprop(), "objective": Broken(1, 1, 1), "theta": theta, "steps": 10}
+    with (
+        pytest.warns(RuntimeWarning, match="run 1 of 1 diverged at step 0"),
+        pytest.raises(RuntimeError, match="has found no θ with a finite validation loss in 10 "),
+    ):
+        train(tmp_path, **settings)
+    assert logged(tmp_path)[-1]["nonfinite"] == [1]
+    with pytest.raises(RuntimeError, match=r"it was not finite either\); lower the learning rate"):
+        train(tmp_path, **settings)
+    assert not (tmp_path / "rule.safetensors").exists()
     # JSON has neither NaN nor infinity.
     text = (tmp_path / "metrics.jsonl").read_text()
     assert "NaN" not in text
@@ -297,10 +300,11 @@ def test_finished_run_returns_without_compiling(tmp_path, straight, no_compilati
 
 def test_going_on_compiles_the_same_program():
     """A state just made and one just read are alike, weak types included."""
-    setup = Setup(hx.Backprop("sgd"), (XOR,), OBJECTIVE, METHOD, (), 1, 2, jax.random.key(0))
-    engine = CompiledEngine(setup)
-    thetas = trainer._initial_thetas(setup.rule, None, jax.random.key(0), 2)
-    state = engine.start(thetas, jax.random.key(1))
+    training = hx.MetaTraining(
+        hx.Backprop("sgd"), XOR, OBJECTIVE, METHOD, steps=1, key=jax.random.key(0), runs=2
+    )
+    engine = METHOD.engine(Setup(training))
+    state = engine.start(training.thetas(), jax.random.key(1))
     read = engine.from_arrays(engine.to_arrays(state), like=state)
     assert jax.tree.map(jax.typeof, read) == jax.tree.map(jax.typeof, state)
     after, _ = engine.advance(read, 0, 1)
@@ -333,7 +337,8 @@ def test_truncated_checkpoint_falls_back(tmp_path, straight, left):
     train(tmp_path)
     newest = max((tmp_path / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:left])
-    same_result(train(tmp_path), straight[0])
+    with pytest.warns(RuntimeWarning, match="cannot be read .* goes on from step 10"):
+        same_result(train(tmp_path), straight[0])
     assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
 
 
@@ -365,7 +370,7 @@ def test_no_readable_checkpoint(tmp_path):
 )
 def test_folder_of_another_run(straight, no_compilation, name, changes):
     before = {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
-    with pytest.raises(CheckpointError, match=f"holds a run with {name.strip()} = "):
+    with pytest.raises(CheckpointError, match=f"a run with {name.strip()} = "):
         train(straight[1], **changes)
     assert before == {p: p.read_bytes() for p in straight[1].rglob("*") if p.is_file()}
 
@@ -404,6 +409,60 @@ def test_optimiser_state_with_random_keys(tmp_path):
     same_result(train(tmp_path, method=method), whole)
 
 
+def test_fewer_steps_than_there_have_been(tmp_path, straight, no_compilation):
+    with pytest.raises(CheckpointError, match=r"steps must be at least 20.*got 10"):
+        train(straight[1], steps=10)
+
+
+def test_a_relative_folder_is_that_of_the_beginning(tmp_path, monkeypatch):
+    """Whatever the working directory is later."""
+    monkeypatch.chdir(tmp_path)
+
+    class Leaves:
+        def start(self, step, history):
+            (tmp_path / "elsewhere").mkdir()
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+        def log(self, line):
+            pass
+
+        def close(self):
+            pass
+
+    train("run", steps=10, callbacks=[Leaves()])
+    assert [line["step"] for line in logged(tmp_path / "run")] == [5, 10]
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_runs_from_one_theta_meet_data_of_their_own():
+    theta = RULE.init(jax.random.key(1))
+    result = train(theta=theta, runs=2, steps=5)
+    for leaf in jax.tree.leaves(result.thetas):
+        assert not np.array_equal(leaf[0], leaf[1])
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("jax_threefry_partitionable", False), ("jax_default_matmul_precision", "highest")],
+)
+def test_other_settings_of_jax(straight, no_compilation, flag, value):
+    before = getattr(jax.config, flag)
+    jax.config.update(flag, value)
+    try:
+        with pytest.raises(CheckpointError, match=f"holds a run with {flag} = "):
+            train(straight[1])
+    finally:
+        jax.config.update(flag, before)
+
+
+def test_settings_as_one():
+    settings = {"steps": 5, "validation": 2, "log_every": 5, "checkpoint_every": 10}
+    training = hx.MetaTraining(RULE, XOR, OBJECTIVE, METHOD, key=jax.random.key(0), **settings)
+    same_result(hx.meta_train(training), train(steps=5))
+    with pytest.raises(TypeError, match="a MetaTraining holds all settings"):
+        hx.meta_train(training, steps=6)
+
+
 # Settings
 
 
@@ -413,6 +472,16 @@ def test_optimiser_state_with_random_keys(tmp_path):
 def test_counts(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
         train(**{name: 0})
+
+
+def test_disable_jit_is_refused_by_name():
+    with jax.disable_jit(), pytest.raises(ValueError, match=r"which jax\.disable_jit"):
+        train()
+
+
+def test_debug_nans_changes_nothing(straight):
+    with jax.debug_nans(True):
+        same(train().theta, straight[0].theta)
 
 
 def test_checkpoints_come_with_logged_lines():

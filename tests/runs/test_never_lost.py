@@ -114,11 +114,16 @@ def test_two_at_once(tmp_path):
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
     train(tmp_path, steps=10)
-    left = [tmp_path / ".rule.x.tmp", tmp_path / "checkpoints" / ".step-1.safetensors.y.tmp"]
-    for path in left:
+    folders = [tmp_path, tmp_path / "checkpoints"]
+    left = [folder / ".hebbax-unfinished-ab_12xyz.tmp" for folder in folders]
+    others = [folder / name for folder in folders for name in (".mine.tmp", ".rule.x.tmp")]
+    others.append(tmp_path / ".hebbax-unfinished-notes.tmp")
+    for path in (*left, *others):
         path.write_text("half")
+    (tmp_path / ".hebbax-unfinished-a_folder.tmp").mkdir()
     train(tmp_path)
     assert not any(path.exists() for path in left)
+    assert all(path.read_text() == "half" for path in others)
 
 
 SCRIPT = """
@@ -204,7 +209,7 @@ def test_kill_at_any_moment(tmp_path):
 class Cliff(hx.objectives.AbstractObjective):
     """The loss falls towards a θ beyond which it is not a number."""
 
-    def __call__(self, rule, theta, net, episode):
+    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
         rate = theta["rate"]
         return jnp.where(rate > 1.0, jnp.nan, -rate), {}
 

@@ -78,9 +78,9 @@ def test_no_rows_left_for_queries(key):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ((0, 3, 0), "steps is 0, but must be at least 1"),
-        ((1, -2, 0), "batch is -2"),
-        ((1, 1, -1), "query is -1, but must be at least 0"),
+        ((0, 3, 0), "steps must be a whole number of at least 1; got 0"),
+        ((1, -2, 0), "batch must be .* got -2"),
+        ((1, 1, -1), "query must be a whole number of at least 0; got -1"),
     ],
 )
 def test_impossible_counts(family, key, sizes, message):
@@ -95,32 +95,57 @@ NAN = np.where(np.arange(4)[:, None] == 2, np.nan, X)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((X[0], Y, X, Y), r"x must have two axes \[n, in\], but its shape is \(4,\)"),
+        ((X[0], Y, X, Y), r"x must have two axes \[n, in\]; got the shape \(4,\)"),
         ((X, Y, X[None], Y), r"test_x must have two axes .* \(1, 4, 4\)"),
-        ((X[:0], Y[:0], X, Y), r"x is empty: its shape is \(0, 4\)"),
-        ((X, Y, X[:, :0], Y), "test_x is empty"),
-        ((X, Y[:3], X, Y), "x has 4 rows but y has 3 labels"),
-        ((X, Y, X, Y[:2]), "test_x has 4 rows but test_y has 2 labels"),
-        ((X, Y, X[:, :2], Y), "x has 4 columns but test_x has 2"),
-        ((NAN, Y, X, Y), "x must be finite as float32, but row 2, column 0 is nan"),
+        ((X[:0], Y[:0], X, Y), r"x must not be empty; got the shape \(0, 4\)"),
+        ((X, Y, X[:, :0], Y), "test_x must not be empty"),
+        ((X, Y[:3], X, Y), "y must have a label for each row of x; got 4 rows and 3"),
+        ((X, Y, X, Y[:2]), "test_y must have a label for each row of test_x; got 4 rows and 2"),
+        ((X, Y, X[:, :2], Y), "test_x must have the columns of x, 4; got 2"),
+        ((NAN, Y, X, Y), "x must be finite as float32; got nan in row 2, column 0"),
         ((X, Y, X + np.inf, Y), "test_x must be finite"),
-        ((X * 1e300, Y, X, Y), "x must be finite as float32, but row 0, column 0 is inf"),
+        ((X * 1e300, Y, X, Y), "x must be finite as float32; got inf in row 0, column 0"),
         ((X.astype(str), Y, X, Y), "x must hold real numbers"),
-        ((X + 1j, Y, X, Y), "x must hold real numbers, but its dtype is complex128"),
-        ((X, Y / 2, X, Y), "y must hold whole numbers, but its dtype is float64"),
-        ((X, Y[:, None], X, Y), r"y must have one axis \[n\], but its shape is \(4, 1\)"),
-        ((X, Y - 1, X, Y), "y must count classes from 0, but row 0 is -1"),
-        ((X, Y * 3, X, Y), "every class from 0 to 3, its largest label, but lacks 1, 2"),
-        ((X, Y * 0, X, Y), "y holds class 0 only"),
-        ((X, Y, X, Y * 2), "test_y holds the label 2, but the labels of y end at 1"),
-        ((X, Y * 2**40, X, Y), "no class number"),
-        ((X, Y, X, Y[:0]), "test_y is empty"),
+        ((X + 1j, Y, X, Y), "x must hold real numbers; got complex128"),
+        ((X, Y / 2, X, Y), "y must hold whole numbers; got float64"),
+        ((X, Y[:, None], X, Y), r"y must have one axis \[n\]; got the shape \(4, 1\)"),
+        ((X, Y - 1, X, Y), "y must count classes from 0; got -1 in row 0"),
+        ((X, Y * 3, X, Y), "every class from 0 to 3, its largest label; got none of 1, 2"),
+        ((X, Y * 0, X, Y), "y must hold at least two classes; got class 0 only"),
+        ((X, Y, X, Y * 2), "test_y must hold classes of y, up to 1; got the label 2"),
+        ((X, Y * 2**40, X, Y), "must hold class numbers below"),
+        ((X, Y, X, Y[:0]), "test_y must not be empty"),
+        ((X, Y + 0.9, X, Y), "y must hold whole numbers"),
+        ((X, Y + 2**32 + 7, X, Y), "must hold class numbers below"),
+        ((np.ma.masked_equal(X, 1), Y, X, Y), "x must have a value everywhere"),
+        (([*np.ma.masked_equal(X, 1)], Y, X, Y), "x must have a value everywhere"),
+        ((X, Y, X, np.ma.masked_equal(Y, 1)), "test_y must have a value everywhere"),
+        ((X * 1e-30, Y, X * 1e10, Y), "test_x must be finite as float32"),
     ],
 )
 def test_bad_arrays(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         tasks.from_arrays(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_of_seconds_since_1970_is_not_constant():
+    x = np.random.default_rng(0).normal(size=(50, 2)) * [1.0, 20.0] + [0.0, 1.7e9]
+    family = tasks.from_arrays(x, np.arange(50) % 2, x, np.arange(50) % 2)
+    expected = (x - x.mean(axis=0)) / x.std(axis=0)
+    np.testing.assert_allclose(family.test_x, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_constant_column_becomes_zero_in_double_precision_too():
+    x = np.stack([np.arange(9.0), np.full(9, 0.1) * 3], axis=1)
+    assert not np.any(tasks.from_arrays(x, np.arange(9) % 2, x, np.arange(9) % 2).train_x[:, 1])
+
+
+def test_an_array_that_could_have_been_masked_will_do():
+    masked = np.ma.array(X)
+    np.testing.assert_array_equal(
+        tasks.from_arrays(masked, Y, X, Y).train_x, tasks.from_arrays(X, Y, X, Y).train_x
+    )
 
 
 def test_lists_and_jax_arrays_will_do():

@@ -104,12 +104,12 @@ def test_a_task_has_to_be_drawn(family, key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mask": 1.0}, "mask is 1.0, but must be at least 0 and less than 1"),
-        ({"example_mask": -0.1}, "example_mask is -0.1, but must be"),
-        ({"fade": 2.0}, "fade is 2.0, but must be"),
-        ({"invert": 1.5}, "invert is 1.5, but must lie between 0 and 1"),
-        ({"shift": -1}, "shift is -1, but must be at least 0"),
-        ({"shift": 6}, "shift is 6, but a row of arrays has 25 pixels"),
+        ({"mask": 1.0}, r"mask must be a finite number in \[0, 1\); got 1.0"),
+        ({"example_mask": -0.1}, "example_mask must be .* got -0.1"),
+        ({"fade": 2.0}, "fade must be .* got 2.0"),
+        ({"invert": 1.5}, r"invert must be a finite number in \[0, 1\]; got 1.5"),
+        ({"shift": -1}, "shift must be a whole number of at least 0; got -1"),
+        ({"shift": 6}, "shift must be 0 where rows of arrays, 25 pixels, .* got 6"),
     ],
 )
 def test_bad_settings(family, settings, message):

@@ -102,11 +102,11 @@ def test_tasks_differ_and_are_decided_by_the_key(upright):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ways": 1}, "ways is 1, but must lie between 2 and the"),
-        ({"size": 2}, "size is 2, but must lie between 4 and 64"),
-        ({"rotation": 200.0}, "rotation is 200.0, but must lie between 0 and 180"),
-        ({"shift": 8.0}, "shift is 8.0, but must lie between 0 and 7 pixels"),
-        ({"zoom": 0.5}, "zoom is 0.5, but must lie between 1 and 4"),
+        ({"ways": 1}, r"ways must be a whole number in \[2, \d+\]; got 1"),
+        ({"size": 2}, r"size must be a whole number in \[4, 64\]; got 2"),
+        ({"rotation": 200.0}, r"rotation must be a finite number in \[0, 180\]; got 200.0"),
+        ({"shift": 8.0}, r"shift must be a finite number in \[0, 7\]; got 8.0"),
+        ({"zoom": 0.5}, r"zoom must be a finite number in \[1, 4\]; got 0.5"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -47,9 +47,9 @@ def test_one_column_of_targets(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pixels": -1.0}, "pixels is -1.0, but must be"),
-        ({"pixels": float("nan")}, "pixels is nan, but must be"),
-        ({"labels": 1.2}, "labels is 1.2, but must lie between 0 and 1"),
+        ({"pixels": -1.0}, "pixels must be a finite number of at least 0; got -1.0"),
+        ({"pixels": float("nan")}, "pixels must be a finite number .* got nan"),
+        ({"labels": 1.2}, r"labels must be a finite number in \[0, 1\]; got 1.2"),
     ],
 )
 def test_bad_settings(family, settings, message):

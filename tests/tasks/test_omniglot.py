@@ -81,11 +81,11 @@ def test_constructor(on_disk):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"ways": 1}, "ways is 1, but must lie between 2 and the 3 characters"),
-        ({"ways": 4}, "ways is 4"),
+        ({"ways": 1}, r"ways must be a whole number in \[2, 3\]; got 1"),
+        ({"ways": 4}, "ways must be .* got 4"),
         ({"ways": 3, "split": "evaluation"}, "the 2 characters of the evaluation split"),
         ({"split": "test"}, "split must be one of background, evaluation; got 'test'"),
-        ({"size": 106}, "size is 106, but must lie between 1 and 105"),
+        ({"size": 106}, r"size must be a whole number in \[1, 105\]; got 106"),
     ],
 )
 def test_bad_options(on_disk, arguments, message):

@@ -74,8 +74,8 @@ def test_photographs_and_letters(key):
     ("words", "message"),
     [
         (("nothing",), "set of images"),
-        (("digits", 11), "ways is 11, but must lie between 2 and the 10 classes of digits"),
-        (("digits", 3, 0), "size is 0, but must lie between 1 and"),
+        (("digits", 11), r"ways must be a whole number in \[2, 10\]; got 11"),
+        (("digits", 3, 0), r"size must be a whole number in \[1, 256\]; got 0"),
     ],
 )
 def test_bad_settings(words, message):

@@ -90,7 +90,7 @@ def test_the_gradient_of_the_objective(key):
     @jax.jit
     @jax.value_and_grad
     def loss(theta):
-        return objective(rule, theta, net, episode)[0]
+        return objective.unroll_and_judge(rule, theta, net, episode)[1][0]
 
     first, gradient = loss(theta)
     norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
@@ -103,7 +103,7 @@ def test_the_shipped_clone_on_fresh_random_data():
     rule, theta = hx.zoo.load("vsml/backprop")
     episode = random_synapses().sample(jax.random.key(123), 2, 64, 72)
     net = rule.init_network(theta, jax.random.key(0), (24, 24))
-    judged = jax.jit(lambda t: CloneBackprop()(rule, t, net, episode)[1])
+    judged = jax.jit(lambda t: CloneBackprop().unroll_and_judge(rule, t, net, episode)[1][1])
     metrics = judged(theta)
     assert metrics["error_w"] < 0.04
     assert metrics["error_e"] < 0.2
@@ -130,7 +130,7 @@ def test_bad_input(key):
     objective = CloneBackprop(query=10)
     episode = family.sample(key, 2, 8, 10)
     with pytest.raises(ValueError, match="3 times the side of the family, 15; got 10"):
-        objective(rule, begin(rule, key), net, episode)
+        objective.unroll_and_judge(rule, begin(rule, key), net, episode)
     for name in ("rate", "bias_rate"):
-        with pytest.raises(ValueError, match=f"{name} must be positive and finite; got 0.0"):
+        with pytest.raises(ValueError, match=f"{name} must be a finite number above 0; got 0.0"):
             CloneBackprop(**{name: 0.0})

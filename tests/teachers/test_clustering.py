@@ -126,6 +126,7 @@ class Follower(hx.UnsupervisedRule):
 
     def update(self, theta, net, x, y):
         objective = CloneClustering()
+        assert objective.query == 1
         layer, features = net.layers[0], self.forward(net, x)[-1].x
         c = clustering(x, layer.weight, features, objective.sharpness, objective.residual)
         change = -self.of * objective.size * c - PULL * columns(layer.weight)
@@ -231,17 +232,17 @@ def test_meta_training_teaches_it(key, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"units": 0}, "units must be at least 1; got 0"),
-        ({"sharpness": 0.0}, "sharpness must be positive and finite; got 0.0"),
-        ({"residual": 1.0}, r"residual must be in \[0, 1\); got 1.0"),
-        ({"size": 1.0}, r"size must be in \(0, 1\); got 1.0"),
+        ({"units": 0}, "units must be a whole number of at least 1; got 0"),
+        ({"sharpness": 0.0}, "sharpness must be a finite number above 0; got 0.0"),
+        ({"residual": 1.0}, r"residual must be a finite number in \[0, 1\); got 1.0"),
+        ({"size": 1.0}, r"size must be a finite number in \(0, 1\); got 1.0"),
         ({"activations": ("relu", "thanh")}, "activations must be one of .*; got 'thanh'.*'tanh'"),
-        ({"slopes": ()}, r"slopes must be positive numbers, one at least; got \(\)"),
+        ({"slopes": ()}, r"slopes must hold at least one number; got \(\)"),
         (
             {"slopes": (1.0, 0.0)},
-            r"slopes must be positive numbers, one at least; got \(1.0, 0.0\)",
+            r"slopes must be a tuple, each item a finite number above 0; got \(1.0, 0.0\)",
         ),
-        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"steps": 0}, "steps must be a whole number of at least 1; got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, said):

@@ -51,9 +51,9 @@ def test_every_key_has_other_data_and_the_test_set_is_fixed(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"side": 0}, "side must be at least 1; got 0"),
-        ({"std": 0.0}, "std must be positive and finite; got 0.0"),
-        ({"std": float("nan")}, "std must be positive and finite; got nan"),
+        ({"side": 0}, "side must be a whole number of at least 1; got 0"),
+        ({"std": 0.0}, "std must be a finite number above 0; got 0.0"),
+        ({"std": float("nan")}, "std must be a finite number above 0; got nan"),
     ],
 )
 def test_bad_settings(settings, message):

@@ -95,7 +95,7 @@ def unsupervised(rule: UnsupervisedRule, theta: Parameters) -> str:
         (
             "% W hat: the weights W with columns of root mean square 1; squash(p): each column "
             "divided by\n% the root of 1 + its mean square. Planes are named as in "
-            "hebbax.rules.unsupervised.planes.",
+            "hebbax.rules.unsupervised.PLANES.",
             block("change of the forward weights W and the backward weights V", lines),
         )
     )

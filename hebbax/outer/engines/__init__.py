@@ -1,7 +1,5 @@
 """How meta-steps are carried out: compiled as a whole, or with a search outside of JAX."""
 
-from typing import Any
-
 from hebbax.outer.engines._compiled import CompiledEngine as CompiledEngine
 from hebbax.outer.engines._engine import AbstractEngine as AbstractEngine
 from hebbax.outer.engines._engine import Metrics as Metrics
@@ -10,11 +8,3 @@ from hebbax.outer.engines._engine import Streaks as Streaks
 from hebbax.outer.engines._search import SearchEngine as SearchEngine
 from hebbax.outer.engines._search import SearchRuns as SearchRuns
 from hebbax.outer.engines._search import finite_mean as finite_mean
-from hebbax.outer.methods import CMAES
-
-
-def engine_for(setup: Setup) -> AbstractEngine[Any]:
-    """Return the engine that carries out a setup's method in this process."""
-    if isinstance(setup.method, CMAES):
-        return SearchEngine(setup)
-    return CompiledEngine(setup)

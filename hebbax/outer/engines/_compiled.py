@@ -12,7 +12,6 @@ from jaxtyping import PRNGKeyArray, PyTree
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.devices import gather
 from hebbax.outer.engines._engine import AbstractEngine, Metrics, Setup, Streaks
-from hebbax.outer.methods import AbstractDescent
 
 
 class DescentRuns(eqx.Module):
@@ -33,9 +32,8 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
     """Meta-steps of an `AbstractDescent`, in a loop on the device."""
 
     def __init__(self, setup: Setup):
-        assert isinstance(setup.method, AbstractDescent)
         self.setup = setup
-        self.method: AbstractDescent = setup.method
+        self.method: Any = setup.training.method
         self._families = setup.layout.copy(setup.families)
         self._key = setup.layout.copy(setup.key)
         self._program: Any = jax.jit(self._steps)
@@ -47,9 +45,9 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
             problem = self.setup.problem(families).alone()
             return jax.vmap(lambda t, k: self.method.init(problem, t, k))(thetas, keys)
 
-        keys = jax.random.split(key, self.setup.runs)
+        keys = jax.random.split(key, self.setup.training.runs)
         states = jax.jit(init)(self.setup.families, thetas, keys)
-        runs = DescentRuns(thetas, states, Streaks.none(self.setup.runs))
+        runs = DescentRuns(thetas, states, Streaks.none(self.setup.training.runs))
         return self.setup.layout.split_runs(runs)
 
     def compile(self, state: DescentRuns) -> None:

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from hebbax.devices import Layout
-from hebbax.networks import Architectures, Hidden
+from hebbax.devices import DeviceGrid
+from hebbax.networks import Hidden
 from hebbax.outer._problem import Problem
-from hebbax.outer.methods import AbstractMethod
-from hebbax.outer.objectives import Objective
-from hebbax.rules import AbstractRule
+from hebbax.outer._training import MetaTraining
+from hebbax.outer.objectives import AbstractObjective
 from hebbax.tasks import AbstractFamily
 
 State = TypeVar("State")
@@ -24,46 +23,53 @@ Metrics = dict[str, list[float]]
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What is to be solved, and how.
+    """What an engine is to solve, and where.
 
     **Fields:**
 
-    - `rule`, `families`, `objective`, `method`, `hidden`, `tasks`, `runs`: as in
-      `hebbax.meta_train`.
-    - `key`: decides all random numbers of meta-steps.
-    - `apart`: whether runs meet different tasks and batches, not the same.
+    - `training`: all settings of the run.
     - `layout`: which devices share the work.
-    - `architectures`: of which workers draw one for every lifetime; `hidden` is its middle then.
+    - `stage`: of the training's course.
+    - `hidden`: units of the hidden layers; None for those that the training says.
     """
 
-    rule: AbstractRule
-    families: tuple[AbstractFamily, ...]
-    objective: Objective
-    method: AbstractMethod
-    hidden: Hidden
-    tasks: int
-    runs: int
-    key: PRNGKeyArray
-    apart: bool = False
-    layout: Layout = dataclasses.field(default_factory=Layout)
-    architectures: Architectures | None = None
+    training: MetaTraining
+    layout: DeviceGrid = dataclasses.field(default_factory=DeviceGrid)
+    stage: int = 0
+    hidden: Hidden | None = None
+
+    @property
+    def families(self) -> tuple[AbstractFamily, ...]:
+        """The task families."""
+        return self.training.all_families
+
+    @property
+    def objective(self) -> AbstractObjective:
+        """What the lifetimes of the stage are judged by."""
+        return self.training.course.at(self.stage)
+
+    @property
+    def key(self) -> PRNGKeyArray:
+        """What decides all random numbers of meta-steps."""
+        return self.training.keys.train
 
     def problem(self, families: Sequence[AbstractFamily] | None = None) -> Problem:
         """Return the problem; give the families if it is built inside a compiled function."""
         families = self.families if families is None else families
-        return Problem(self.rule, families, self.objective, self.hidden, self.tasks, self.layout)
+        of, hidden = self.training, self.training.units if self.hidden is None else self.hidden
+        return Problem(of.rule, families, self.objective, hidden, of.tasks, self.layout)
 
     def step_key(self, key: PRNGKeyArray, step: Any) -> Any:
-        """Return the key of a meta-step, or one for each run if they are apart."""
+        """Return the key of a meta-step, or one for each run where each has its own."""
         key = jax.random.fold_in(key, step)
-        if not self.apart:
+        if not self.training.per_run:
             return key
-        return jax.vmap(lambda run: jax.random.fold_in(key, run))(jnp.arange(self.runs))
+        return jax.vmap(lambda run: jax.random.fold_in(key, run))(jnp.arange(self.training.runs))
 
     @property
     def key_axis(self) -> int | None:
         """The axis of runs in what `step_key` returns."""
-        return 0 if self.apart else None
+        return 0 if self.training.per_run else None
 
 
 class Streaks(NamedTuple):
@@ -141,7 +147,8 @@ class AbstractEngine(ABC, Generic[State]):
 
     def updates_per_step(self) -> float:
         """Return how many updates of networks a meta-step makes, in all runs."""
-        return self.setup.runs * self.setup.method.updates(self.setup.problem())
+        of = self.setup.training
+        return of.runs * of.method.updates(self.setup.problem())
 
     def close(self) -> None:
         """Give back what the engine holds, such as workers."""

@@ -1,5 +1,7 @@
 """The engine of `CMAES`: the search runs in Python, its population on the devices."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,8 +12,6 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax.outer.engines._engine import AbstractEngine, Metrics, Setup
-from hebbax.outer.methods import CMAES
-from hebbax.outer.methods._cma_es import Search
 
 APART = 1000
 """Between the seeds of two runs: more than there will be restarts."""
@@ -37,12 +37,11 @@ class SearchEngine(AbstractEngine[SearchRuns]):
     """Meta-steps of `CMAES`: ask, evaluate all members of all runs in one call, tell."""
 
     def __init__(self, setup: Setup):
-        assert isinstance(setup.method, CMAES)
         self.setup = setup
-        self.method: CMAES = setup.method
+        self.method: Any = setup.training.method
         self._families = setup.layout.copy(setup.families)
         self._key = setup.layout.copy(setup.key)
-        skeleton = jax.eval_shape(setup.rule.init, setup.key)
+        skeleton = jax.eval_shape(setup.training.rule.init, setup.key)
         example = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), skeleton)
         flat, self._unravel = ravel_pytree(example)
         self._numbers, self._dtype = flat.size, flat.dtype
@@ -54,14 +53,14 @@ class SearchEngine(AbstractEngine[SearchRuns]):
         flat = np.asarray(jax.vmap(lambda t: ravel_pytree(t)[0])(thetas), np.float64)
         drawn = int(jax.random.randint(key, (), 1, 2**31 - 2**20))
         seed = drawn if self.method.seed is None else self.method.seed
-        searches = [Search(self.method, row, seed + APART * run) for run, row in enumerate(flat)]
+        searches = [self.method.search(row, seed + APART * run) for run, row in enumerate(flat)]
         zeros = np.zeros(len(flat), np.int32)
         return _held(searches, zeros, zeros)
 
     def compile(self, state: SearchRuns) -> None:
         """Compile the evaluation of a population."""
-        members = max(Search.restore(held).population for held in state.searches)
-        population = jnp.zeros((self.setup.runs, members, self._numbers), self._dtype)
+        members = max(self.method.restore(held).population for held in state.searches)
+        population = jnp.zeros((self.setup.training.runs, members, self._numbers), self._dtype)
         jax.block_until_ready(self._evaluate(self._families, self._key, 0, population))
 
     @property
@@ -79,7 +78,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def advance(self, state: SearchRuns, first: int, count: int) -> tuple[SearchRuns, Metrics]:
         """Take `count` meta-steps."""
-        searches = [Search.restore(held) for held in state.searches]
+        searches = [self.method.restore(held) for held in state.searches]
         length, since = state.length.copy(), state.since.copy()
         sums: dict[str, list[np.ndarray]] = {}
         for step in range(first, first + count):
@@ -92,7 +91,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
         metrics = {name: finite_mean(np.stack(rows)).tolist() for name, rows in sums.items()}
         return _held(searches, length, since), metrics
 
-    def _step(self, searches: list[Search], step: int) -> dict[str, np.ndarray]:
+    def _step(self, searches: list[Any], step: int) -> dict[str, np.ndarray]:
         asked = [search.ask() for search in searches]
         members = max(map(len, asked))
         # Runs that have restarted are larger; the others repeat their first member to match.
@@ -145,14 +144,29 @@ class SearchEngine(AbstractEngine[SearchRuns]):
 
     def to_arrays(self, state: SearchRuns) -> dict[str, np.ndarray]:
         """Return all that the state is."""
-        arrays = {f"search.{i}": held["cma"] for i, held in enumerate(state.searches)}
+        arrays = {
+            f"search.{i}.{name}": array
+            for i, held in enumerate(state.searches)
+            for name, array in held.items()
+        }
         return {**arrays, "length": state.length, "since": state.since}
 
     def from_arrays(self, arrays: dict[str, np.ndarray], like: SearchRuns) -> SearchRuns:
         """Return the state whose arrays these are."""
-        runs = len(like.searches)
+        if "search.0" in arrays:
+            raise ValueError(
+                "it holds the state of cma as a pickle of an older version of hebbax, which can "
+                "run programs and is not read any more"
+            )
+        held: list[dict[str, np.ndarray]] = [{} for _ in like.searches]
+        for name, array in arrays.items():
+            if name.startswith("search."):
+                index, _, rest = name.removeprefix("search.").partition(".")
+                if not (index.isdecimal() and int(index) < len(held)):
+                    raise ValueError(f"the array {name!r} does not belong there")
+                held[int(index)][rest] = array
+        searches = [self.method.restore(each) for each in held]
         try:
-            searches = [Search.restore({"cma": arrays[f"search.{i}"]}) for i in range(runs)]
             length, since = arrays["length"], arrays["since"]
         except KeyError as error:
             raise ValueError(f"the array {error} is missing") from error
@@ -161,10 +175,16 @@ class SearchEngine(AbstractEngine[SearchRuns]):
             raise ValueError(f"θ holds {state.means.shape[1]} numbers, not {like.means.shape[1]}")
         return state
 
+    @functools.cached_property
+    def _members(self) -> int:
+        # Bounds decide nothing here, and any start will do without them.
+        options = {n: v for n, v in self.method.options.items() if n != "bounds"}
+        method = dataclasses.replace(self.method, options=options)
+        return method.search(np.zeros(self._numbers), seed=1).population
+
     def updates_per_step(self) -> float:
         """Return how many updates of networks a meta-step makes, before any restart."""
-        members = Search(self.method, np.zeros(self._numbers), seed=1).population
-        return super().updates_per_step() * members
+        return super().updates_per_step() * self._members
 
     def _losses(self, families: Any, key: PRNGKeyArray, step: Any, population: Any) -> Any:
         """Return losses and metrics `[runs, members]` of a population `[runs, members, n]`."""
@@ -180,7 +200,7 @@ class SearchEngine(AbstractEngine[SearchRuns]):
         return self.setup.layout.whole(out)
 
 
-def _held(searches: list[Search], length: np.ndarray, since: np.ndarray) -> SearchRuns:
+def _held(searches: list[Any], length: np.ndarray, since: np.ndarray) -> SearchRuns:
     return SearchRuns(
         tuple(search.state() for search in searches),
         np.stack([search.mean for search in searches]),

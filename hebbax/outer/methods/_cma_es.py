@@ -1,20 +1,21 @@
 """`CMAES`: covariance matrix adaptation, by the `cma` package."""
 
-import contextlib
-import importlib
-import io
-import pickle
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
+from jaxtyping import PyTree
 
+from hebbax.outer._method import AbstractMethod
 from hebbax.outer._problem import AbstractProblem
-from hebbax.outer.methods._method import AbstractMethod
+from hebbax.outer.engines import SearchEngine, Setup
+from hebbax.outer.methods._cma_options import check_options
+from hebbax.outer.methods._cma_state import set_arrays, to_arrays
 
-OWN_OPTIONS = ("popsize", "seed", "randn")
-QUIET = {"verbose": -9, "verb_log": 0, "verb_disp": 0}
+QUIET = {"verbose": -10, "verb_log": 0, "verb_disp": 0, "seed": np.nan}
+"""Below -9 `cma` does not look for a file of options in the current folder."""
 
 
 class CMAES(AbstractMethod):
@@ -34,11 +35,16 @@ class CMAES(AbstractMethod):
       disregarded: `steps` decides.
     - `seed`: of `cma`'s random numbers, at least 1; a run of index i has `seed` + 1000 i. None:
       from `meta_train`'s key.
-    - `options`: further options of `cma.CMAOptions`, such as `{"CMA_diagonal": True}`.
+    - `options`: further options of `cma.CMAOptions`, such as `{"CMA_diagonal": True}` or
+      `{"bounds": [-1, 1]}`; all that are numbers or lists of them, and `BoundaryHandler`. With
+      bounds, scales and fixed numbers, what is evaluated and returned is what `cma` calls the
+      phenotype: θ within the bounds.
 
     A member whose loss is not finite counts as worse than all others; a population without any
     finite one is not told.
     """
+
+    shares: ClassVar[Literal["estimates", "members"] | None] = "members"
 
     std: float = eqx.field(static=True, default=0.1)
     population: int | None = eqx.field(static=True, default=None)
@@ -59,17 +65,21 @@ class CMAES(AbstractMethod):
                 f"seed must be None or from 1 to 2**31 - 1 (0 means the clock to cma); "
                 f"got {self.seed}."
             )
-        import cma
+        check_options(self.options)
 
-        for name in self.options:
-            if name in OWN_OPTIONS:
-                raise ValueError(
-                    f"options may not hold {name!r}: population and seed are settings of CMAES."
-                )
-            if name not in cma.CMAOptions.defaults():
-                raise ValueError(f"options holds {name!r}, which is no option of cma.CMAOptions.")
+    def engine(self, setup: Setup) -> SearchEngine:
+        """Return what carries out its meta-steps in this process."""
+        return SearchEngine(setup)
 
-    def fingerprint(self) -> str:
+    def search(self, start: np.ndarray, seed: int) -> "Search":
+        """Return a search that begins, see `Search`."""
+        return Search(self, start, seed)
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> "Search":
+        """Return the search whose state was `arrays`. **Raises:** see `Search.restore`."""
+        return Search.restore(self, arrays)
+
+    def fingerprint(self, theta: PyTree) -> str:
         """Return the settings, as text."""
         import cma
 
@@ -91,14 +101,13 @@ class CMAES(AbstractMethod):
 class Search:
     """One run of `cma`, with random numbers of its own.
 
-    `cma` draws from NumPy's global generator; here that is exchanged for the search's own while
-    `cma` works, so that nothing else in the process can change what it draws.
-
     **Arguments:**
 
     - `method`: the settings.
     - `start` `[n]`: the mean of the first population.
     - `seed`: of the random numbers, where the method has none.
+
+    **Raises:** `ValueError` if `start` lies outside of the method's bounds.
     """
 
     def __init__(self, method: CMAES, start: np.ndarray, seed: int):
@@ -107,15 +116,41 @@ class Search:
         self.left = method.restarts
         self._begin(method, method.population)
 
-    def _begin(self, method: CMAES, population: int | None) -> None:
+    def _begin(self, method: CMAES, size: int | None) -> None:
         import cma
 
-        options = {**QUIET, **method.options, "randn": _randn}
-        if population is not None:
-            options["popsize"] = population
-        self._random = np.random.RandomState(self.seed).get_state(legacy=False)
-        with self._own_random_numbers():
-            self.strategy = cma.CMAEvolutionStrategy(self.start, method.std, options)
+        self._size = size
+        self._random = np.random.RandomState(self.seed)
+        options = {**QUIET, **method.options, "randn": self._random.randn}
+        if size is not None:
+            options["popsize"] = size
+        bounds = options.get("bounds")
+        if not cma.boundary_handler.BoundTransform(bounds).is_in_bounds(self.start):
+            raise ValueError(
+                f"the first θ must lie within the bounds {bounds!r} of CMAES; its numbers reach "
+                f"from {self.start.min():g} to {self.start.max():g}."
+            )
+        handler = options.get("BoundaryHandler")
+        if isinstance(handler, str):
+            options["BoundaryHandler"] = getattr(cma.boundary_handler, handler)
+        with warnings.catch_warnings():
+            # cma would have scales and fixed numbers be the objective's business.
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            try:
+                self.strategy = cma.CMAEvolutionStrategy(self.start, method.std, options)
+            except (AssertionError, IndexError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"cma cannot begin from {len(self.start)} numbers with the options "
+                    f"{dict(method.options)}: {error}"
+                ) from error
+        if isinstance(self.strategy.adapt_sigma, cma.sigma_adaptation.CMAAdaptSigmaTPA):
+            self.strategy.adapt_sigma.check_consistency = self._check_consistency
+
+    def _check_consistency(self, es: Any) -> None:
+        # In place of a check of cma's own coordinates, which draws two from NumPy's global numbers.
+        if es.countiter > 3:
+            self._random.randint(0, es.N)
+            self._random.randint(0, es.N, 1)
 
     @property
     def population(self) -> int:
@@ -124,8 +159,8 @@ class Search:
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean `[n]` of the search distribution."""
-        return np.asarray(self.strategy.mean)
+        """The mean `[n]` of the search distribution, within the bounds."""
+        return np.asarray(self.strategy.to_phenotype(self.strategy.mean))
 
     @property
     def std(self) -> float:
@@ -134,18 +169,26 @@ class Search:
 
     def ask(self) -> np.ndarray:
         """Return a population `[members, n]`."""
-        with self._own_random_numbers():
-            self._asked = self.strategy.ask()
+        directions = [row.copy() for row in self.strategy.pop_injection_directions]
+        self._asked, self._directions = self.strategy.ask(), directions
         return np.stack(self._asked)
 
     def tell(self, losses: np.ndarray) -> None:
         """Say what each member of the last population was worth, `[members]`."""
-        finite = np.isfinite(losses)
-        if finite.any():
-            worst = losses[finite].max()
-            losses = np.where(finite, losses, worst + abs(worst) + 1)
-            with self._own_random_numbers():
-                self.strategy.tell(self._asked, losses.tolist())
+        strategy, finite = self.strategy, np.isfinite(losses)
+        if not finite.any():
+            # As if it had not been asked for, but for the random numbers.
+            strategy.pop_injection_directions = self._directions
+            strategy.number_of_solutions_asked = 0
+            strategy._flgtelldone = True
+            strategy.sent_solutions.clear()
+            strategy._injected_solutions_archive.clear()
+            return
+        worst = losses[finite].max()
+        losses = np.where(finite, losses, worst + abs(worst) + 1)
+        strategy.tell(self._asked, losses.tolist())
+        # When a diagonal becomes full cma makes a sampler that draws from NumPy's global numbers.
+        strategy.sm.randn = self._random.randn
 
     def restart_if_over(self, method: CMAES) -> bool:
         """Start anew, larger, if `cma` would stop and a restart is left; says whether it did."""
@@ -158,79 +201,38 @@ class Search:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that the search is, as arrays; `restore` is its inverse."""
-        held = (self.strategy, self._random, self.start, self.seed, self.left)
-        file = io.BytesIO()
-        _Pickler(file).dump(held)
-        return {"cma": np.frombuffer(file.getvalue(), np.uint8)}
+        bits: Any = self._random.get_state(legacy=False)
+        gauss = [bits["state"]["pos"], bits["has_gauss"]]
+        counts = [self.seed, self.left, -1 if self._size is None else self._size]
+        own = {
+            "start": self.start,
+            "counts": np.asarray(counts, np.int64),
+            "random": bits["state"]["key"],
+            "random.counts": np.asarray(gauss, np.int64),
+            "random.gauss": np.asarray(bits["gauss"], np.float64),
+        }
+        return own | {f"cma.{name}": a for name, a in to_arrays(self.strategy).items()}
 
     @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray]) -> "Search":
-        """Return the search whose `state` was `arrays`.
+    def restore(cls, method: CMAES, arrays: dict[str, np.ndarray]) -> "Search":
+        """Return the search by `method` whose `state` was `arrays`.
 
         **Raises:** `ValueError` if they hold anything else.
         """
+        import cma
+
         search = object.__new__(cls)
         try:
-            held = _Unpickler(io.BytesIO(arrays["cma"].tobytes())).load()
-            search.strategy, search._random, search.start, search.seed, search.left = held
-        except (KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            search.start = np.array(arrays["start"])
+            search.seed, search.left, size = map(int, arrays["counts"])
+            search._begin(method, None if size < 0 else size)
+            pos, has_gauss = map(int, arrays["random.counts"])
+            state = {"key": arrays["random"], "pos": pos}
+            gauss = {"has_gauss": has_gauss, "gauss": float(arrays["random.gauss"])}
+            held = {n.removeprefix("cma."): a for n, a in arrays.items() if n.startswith("cma.")}
+            set_arrays(search.strategy, held, search._random.randn)
+            search.strategy.timer = cma.utilities.utils.ElapsedWCTime()  # pyright: ignore[reportAttributeAccessIssue]
+            search._random.set_state({"bit_generator": "MT19937", "state": state, **gauss})
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of cma cannot be read: {error}") from error
         return search
-
-    @contextlib.contextmanager
-    def _own_random_numbers(self) -> Iterator[None]:
-        before = np.random.get_state(legacy=False)  # noqa: NPY002
-        np.random.set_state(self._random)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            self._random = np.random.get_state(legacy=False)  # noqa: NPY002
-            np.random.set_state(before)  # noqa: NPY002
-
-
-def _randn(*shape: int) -> np.ndarray:
-    # A function of a module is pickled by name; NumPy's own would bring its generator along.
-    return np.random.randn(*shape)  # noqa: NPY002
-
-
-class _Pickler(pickle.Pickler):
-    """Writes NumPy's own `randn`, which `cma` takes when it leaves a diagonal, as ours."""
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return "randn" if obj is np.random.randn else None
-
-
-class _Unpickler(pickle.Unpickler):
-    """Builds objects of `cma` and NumPy's arrays only, so that a checkpoint cannot run programs."""
-
-    _ALLOWED: ClassVar = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy.core.multiarray", "scalar"),
-        ("numpy.core.numeric", "_frombuffer"),
-        ("numpy.linalg", "eigh"),
-        ("collections", "OrderedDict"),
-        ("collections", "defaultdict"),
-        *(("builtins", name) for name in ("bytearray", "complex", "frozenset", "range", "set")),
-        (__name__, "_randn"),
-    }
-
-    _FUNCTIONS: ClassVar = ("_pass", "is_feasible")
-
-    def persistent_load(self, pid: Any) -> Any:
-        if pid != "randn":
-            raise pickle.UnpicklingError(f"{pid!r} does not belong there")
-        return _randn
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if (module_name, global_name) in self._ALLOWED:
-            return super().find_class(module_name, global_name)
-        if module_name.split(".")[0] == "cma":
-            found = getattr(importlib.import_module(module_name), global_name, None)
-            if isinstance(found, type) or global_name in self._FUNCTIONS:
-                return found
-        raise pickle.UnpicklingError(f"{module_name}.{global_name} does not belong there")

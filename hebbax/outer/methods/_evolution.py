@@ -1,10 +1,13 @@
 """`EvolutionStrategy`: estimate the meta-gradient from whole lifetimes of perturbed θ."""
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1, POSITIVE
 from hebbax.outer._problem import AbstractProblem
 from hebbax.outer.methods._method import AbstractDescent, Estimate, finite, mean_of_finite
 
@@ -22,18 +25,15 @@ class EvolutionStrategy(AbstractDescent):
     - `pairs`: antithetic pairs at every meta-step, a population of twice as many.
     - `std`: σ, the standard deviation of the noise on every number of θ.
     - `ranks`: take the ranks of the losses, spread evenly over [-0.5, 0.5], instead of the losses
-      themselves. Robust to outliers, but no estimate of the gradient in its own units.
+      themselves; equal losses share a rank. Robust to outliers, but no estimate of the gradient in
+      its own units.
 
     A pair whose losses are not both finite is left out of the mean.
     """
 
-    pairs: int = eqx.field(static=True, default=16)
-    std: float = eqx.field(static=True, default=0.01)
+    pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
+    std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
     ranks: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self) -> None:
-        """Refuse to do without noise."""
-        check_population(self.pairs, self.std)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> tuple[()]:
         """Return nothing: every step begins and ends its lifetimes."""
@@ -74,14 +74,6 @@ class EvolutionStrategy(AbstractDescent):
         return float(2 * self.pairs * problem.networks * problem.steps)
 
 
-def check_population(pairs: int, std: float) -> None:
-    """Refuse a population of none, or one without noise. **Raises:** `ValueError`."""
-    if pairs < 1:
-        raise ValueError(f"pairs must be at least 1; got {pairs}.")
-    if not 0 < std < float("inf"):
-        raise ValueError(f"std must be positive and finite; got {std}.")
-
-
 def perturbations(theta: PyTree, key: PRNGKeyArray, number: int, std: float) -> PyTree:
     """Return Gaussian noise of the form of θ, `number` times along a new leading axis."""
     leaves, structure = jax.tree.flatten(theta)
@@ -101,5 +93,8 @@ def weighted(noise: PyTree, weight: Float[Array, " pairs"]) -> PyTree:
 def _centred_ranks(losses: Float[Array, "pairs both"]) -> Float[Array, "pairs both"]:
     # What is not finite counts as worst.
     flat = jnp.where(jnp.isfinite(losses), losses, jnp.inf).ravel()
-    ranks = jnp.argsort(jnp.argsort(flat)).astype(losses.dtype)
+    ordered = jnp.sort(flat)
+    first, end = (jnp.searchsorted(ordered, flat, side=side) for side in ("left", "right"))
+    # Equal losses share their mean rank, lest their order in memory move θ.
+    ranks = (first + end - 1).astype(losses.dtype) / 2
     return (ranks / max(flat.size - 1, 1) - 0.5).reshape(losses.shape)

@@ -1,10 +1,10 @@
-"""What every meta-optimisation method is, and what those that follow a gradient share."""
+"""What meta-optimisation methods that follow a gradient share."""
 
 import dataclasses
 import hashlib
 import re
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,35 +12,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax._trees import digest
+from hebbax._optax import updates
+from hebbax._options import POSITIVE, Range, check_options
+from hebbax._trees import digest, global_norm
+from hebbax.outer._method import AbstractMethod
 from hebbax.outer._problem import AbstractProblem
+from hebbax.outer.engines import CompiledEngine, Setup
 
 Metrics = dict[str, Float[Array, ""]]
-
-
-class AbstractMethod(eqx.Module):
-    """A way to find θ.
-
-    A method holds settings only; what it carries from meta-step to meta-step is explicit.
-    """
-
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Return a digest of what a step computes, its constants (the learning rate) included.
-
-        Two methods with the same digest are the same, whatever functions they were made of.
-        """
-
-    @abstractmethod
-    def inner(self, tasks: int) -> int:
-        """Return how many parts a run's meta-step can be split into, for several devices.
-
-        `tasks` counts the tasks of each family.
-        """
-
-    @abstractmethod
-    def updates(self, problem: AbstractProblem) -> float:
-        """Return how many updates of a network one meta-step makes, on average."""
 
 
 class DescentState(NamedTuple):
@@ -98,9 +77,13 @@ class AbstractDescent(AbstractMethod):
     A step whose estimate is not finite changes nothing and is counted.
     """
 
+    shares: ClassVar[Literal["estimates", "members"] | None] = "estimates"
+
     optimizer: optax.GradientTransformation = eqx.field(static=True)
-    clip: float | None = eqx.field(static=True, default=None)
-    average: float | None = eqx.field(static=True, default=None, kw_only=True)
+    clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
+    average: Annotated[float, Range(0, 1, open_low=True, open_high=True)] | None = eqx.field(
+        static=True, default=None, kw_only=True
+    )
 
     def __check_init__(self) -> None:
         """Refuse what is no optimiser, and settings out of range."""
@@ -109,10 +92,11 @@ class AbstractDescent(AbstractMethod):
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
                 f"got {self.optimizer!r}."
             )
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be None or positive; got {self.clip}.")
-        if self.average is not None and not 0 < self.average < 1:
-            raise ValueError(f"average must be None or in (0, 1); got {self.average}.")
+        check_options(self)
+
+    def engine(self, setup: Setup) -> CompiledEngine:
+        """Return what carries out its meta-steps in this process."""
+        return CompiledEngine(setup)
 
     @abstractmethod
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PyTree:
@@ -151,7 +135,8 @@ class AbstractDescent(AbstractMethod):
             return theta
         count, average = optimizer.average
         # An average of no θ yet has nothing but zeros.
-        share = jnp.where(count == 0, 1, 1 - self.average**count)
+        kept = jax.lax.pow(jnp.asarray(self.average, float), count)
+        share = jnp.where(count == 0, 1, 1 - kept)
         return jax.tree.map(lambda t, a: jnp.where(count == 0, t, a / share), theta, average)
 
     def step(
@@ -167,7 +152,7 @@ class AbstractDescent(AbstractMethod):
     ) -> tuple[PyTree, PyTree, Metrics]:
         """Move θ along an estimated gradient; returns θ, the optimiser's state and metrics."""
         gradient = estimate.gradient
-        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradient)))
+        norm = global_norm(gradient)
         good = jnp.isfinite(estimate.loss) & jnp.isfinite(norm) & (estimate.nonfinite < 1)
         clipped = jnp.zeros(())
         if self.clip is not None:
@@ -190,19 +175,21 @@ class AbstractDescent(AbstractMethod):
 
     def _moved(self, theta: PyTree, optimizer: PyTree, gradient: PyTree) -> tuple[PyTree, PyTree]:
         if self.average is None:
-            updates, state = self.optimizer.update(gradient, optimizer, theta)
-            return optax.apply_updates(theta, updates), state
-        updates, state = self.optimizer.update(gradient, optimizer.optimizer, theta)
-        theta = optax.apply_updates(theta, updates)
-        return theta, Averaged(state, optax.ema(self.average).update(theta, optimizer.average)[1])
+            change, state = updates(self.optimizer, gradient, optimizer, theta)
+            return optax.apply_updates(theta, change), state
+        change, state = updates(self.optimizer, gradient, optimizer.optimizer, theta)
+        theta = optax.apply_updates(theta, change)
+        average = updates(optax.ema(self.average), theta, optimizer.average, None)[1]
+        return theta, Averaged(state, average)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, theta: PyTree) -> str:
         """Return a digest of the optimiser's program and of the other settings."""
 
         def step(theta: PyTree) -> PyTree:
-            return self.optimizer.update(theta, self.optimizer.init(theta), theta)
+            return updates(self.optimizer, theta, self.optimizer.init(theta), theta)
 
-        program = jax.make_jaxpr(step)(jnp.ones(()))
+        # Of the θ itself: what is done may depend on its leaves' names, shapes and dtypes.
+        program = jax.make_jaxpr(step)(theta)
         text = re.sub(r"0x[0-9a-f]+", "", str(program))
         others = [
             (field.name, repr(getattr(self, field.name)))
@@ -222,11 +209,12 @@ def mean_of_finite(
 
     def mean(array: Any) -> Any:
         mask = good.reshape(-1, *(1,) * (array.ndim - 1))
-        return jnp.sum(jnp.where(mask, array, 0), axis=0) / jnp.maximum(count, 1)
+        total = jnp.sum(jnp.where(mask, array, 0), axis=0)
+        return total / jnp.maximum(count, 1).astype(array.dtype)
 
     nothing = count == 0
     loss = jnp.where(nothing, jnp.nan, mean(losses))
-    share = jnp.sum(~good) / len(good)
+    share = jnp.sum(~good).astype(float) / len(good)
     return Estimate(jax.tree.map(mean, gradients), loss, share, jax.tree.map(mean, metrics))
 
 

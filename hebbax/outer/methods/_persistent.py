@@ -1,13 +1,17 @@
 """`PersistentES`: estimate the meta-gradient from truncations of perturbed lifetimes, unbiased."""
 
+import dataclasses
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1, POSITIVE
 from hebbax.outer._problem import AbstractProblem, Particle
 from hebbax.outer._truncation import Truncation
-from hebbax.outer.methods._evolution import check_population, perturbations, weighted
+from hebbax.outer.methods._evolution import perturbations, weighted
 from hebbax.outer.methods._method import (
     AbstractDescent,
     Estimate,
@@ -44,12 +48,12 @@ class PersistentES(AbstractDescent):
     """
 
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
-    pairs: int = eqx.field(static=True, default=16)
-    std: float = eqx.field(static=True, default=0.01)
+    pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
+    std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
 
-    def __check_init__(self) -> None:
-        """Refuse to do without noise."""
-        check_population(self.pairs, self.std)
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PersistentState:
         """Return pairs whose lifetimes end one after the other."""
@@ -85,12 +89,13 @@ class PersistentES(AbstractDescent):
 
         def both(up: PyTree, down: PyTree, particle: Particle):
             def one(theta: PyTree, nets: PyTree):
-                before = Particle(nets, particle.key, particle.position)
+                before = dataclasses.replace(particle, nets=nets)
                 return part.advance(theta, before, self.truncation.longest, taken)
 
             pair = jax.tree.map(lambda *a: jnp.stack(a), up, down)
             after, value = jax.vmap(one)(pair, particle.nets)
-            return Particle(after.nets, particle.key, jnp.max(jnp.asarray(after.position))), value
+            position = jnp.max(jnp.asarray(after.position))
+            return dataclasses.replace(particle, nets=after.nets, position=position), value
 
         after, (losses, metrics) = jax.vmap(both)(up, down, lives.particle)
         good = finite(losses)

@@ -1,10 +1,14 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
+import dataclasses
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from hebbax._options import AT_LEAST_1
 from hebbax.outer._problem import AbstractProblem, Particle
 from hebbax.outer._truncation import Truncation
 from hebbax.outer.methods._method import (
@@ -34,12 +38,11 @@ class TruncatedGradient(AbstractDescent):
     """
 
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
-    particles: int = eqx.field(static=True, default=1)
+    particles: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
 
-    def __check_init__(self) -> None:
-        """Refuse to do without particles."""
-        if self.particles < 1:
-            raise ValueError(f"particles must be at least 1; got {self.particles}.")
+    def check(self, steps: int) -> None:
+        """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
+        self.truncation.check(steps)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> Lives:
         """Return particles whose lifetimes end one after the other."""
@@ -77,7 +80,7 @@ class TruncatedGradient(AbstractDescent):
             nets = jax.tree.map(
                 lambda n, o: jnp.where(particle.position == 0, n, o), born.nets, particle.nets
             )
-            particle = Particle(nets, particle.key, particle.position)
+            particle = dataclasses.replace(particle, nets=nets)
             after, (value, metrics) = part.advance(theta, particle, self.truncation.longest, taken)
             return value, (after, metrics)
 

@@ -1,15 +1,16 @@
 """`FewShotRidge`: what features learnt without labels are worth."""
 
+from typing import Annotated
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range, check_options
 from hebbax.inner import unroll
 from hebbax.losses import few_shot_ridge
 from hebbax.outer.objectives._objective import AbstractObjective, Value
-from hebbax.rules import AbstractRule
-from hebbax.tasks import Episode
 
 
 class FewShotRidge(AbstractObjective):
@@ -36,29 +37,23 @@ class FewShotRidge(AbstractObjective):
     """
 
     # The paper has 10 labelled examples a class in each batch; this is that for ten classes.
-    query: int = eqx.field(static=True, default=1000)
-    units: int = eqx.field(static=True, default=32)
-    evaluations: int = eqx.field(static=True, default=5)
-    penalty: float = eqx.field(static=True, default=0.1)
-    weight_penalty: float = eqx.field(static=True, default=0.1)
-    classes: int | None = eqx.field(static=True, default=None)
+    query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1000)
+    units: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=32)
+    evaluations: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=5)
+    penalty: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
+    weight_penalty: Annotated[float, NOT_NEGATIVE] = eqx.field(static=True, default=0.1)
+    classes: Annotated[int, Range(2)] | None = eqx.field(static=True, default=None)
     every_update: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         """Refuse too few query examples."""
-        for name in ("units", "evaluations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_options(self)
         if self.query < 4 * self.evaluations or self.query % (2 * self.evaluations):
             raise ValueError(
                 f"query must be a multiple of {2 * self.evaluations}, two batches for each of "
                 f"{self.evaluations} evaluations, with at least two examples in each; "
                 f"got {self.query}."
             )
-        if not self.penalty > 0:
-            raise ValueError(f"penalty must be positive; got {self.penalty}.")
-        if not self.weight_penalty >= 0:
-            raise ValueError(f"weight_penalty must be at least 0; got {self.weight_penalty}.")
 
     @property
     def supervised(self) -> bool:
@@ -69,12 +64,13 @@ class FewShotRidge(AbstractObjective):
         """Return the network after the episode, and what that or its whole course was worth."""
         if not self.every_update:
             return super().unroll_and_judge(rule, theta, net, episode, first, taken)
-        judged = _Judged(rule, self, episode)
-        net, values = unroll(judged, theta, net, episode.x, None, remat=self.remat, taken=taken)
+        at_each = eqx.Partial(_worth, self, rule, theta, episode)
+        net, values = unroll(
+            rule, theta, net, episode.x, None, remat=self.remat, taken=taken, look=at_each
+        )
         # What was not taken is zero, so that it does not count in the sum.
-        loss, *rest = jnp.sum(values[:, 0], axis=0) / (len(values) if taken is None else taken)
-        shapes = jax.eval_shape(lambda: self.judge(rule, theta, net, values, episode))[1]
-        return net, (loss, dict(zip(sorted(shapes), rest, strict=True)))
+        number = len(episode.x) if taken is None else taken
+        return net, jax.tree.map(lambda each: jnp.sum(each) / number, values)
 
     @property
     def outputs(self) -> int:
@@ -106,25 +102,5 @@ class FewShotRidge(AbstractObjective):
         return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
 
 
-class _Judged(AbstractRule):
-    """A rule that returns, for a prediction, what its network is worth after the update."""
-
-    rule: AbstractRule
-    objective: FewShotRidge
-    episode: Episode
-
-    def init(self, key):
-        return self.rule.init(key)
-
-    def init_network(self, theta, key, sizes):
-        return self.rule.init_network(theta, key, sizes)
-
-    def update(self, theta, net, x, y):
-        net, prediction = self.rule.update(theta, net, x, y)
-        loss, metrics = self.objective.judge(self.rule, theta, net, prediction, self.episode)
-        values = jnp.stack([loss, *(metrics[name] for name in sorted(metrics))])
-        # A row for each example, as predictions have.
-        return net, jnp.broadcast_to(values, (len(x), len(values)))
-
-    def predict(self, theta, net, x):
-        return self.rule.predict(theta, net, x)
+def _worth(objective, rule, theta, episode, net, prediction) -> Value:
+    return objective.judge(rule, theta, net, prediction, episode)

@@ -1,44 +1,17 @@
-"""Meta-objectives: what a lifetime was worth.
+"""Meta-objectives: what a lifetime was worth."""
 
-An objective is called with a rule, its θ, a network and an episode and returns the number to be
-minimised and metrics to be logged. Any callable with that signature and the attributes `steps`,
-`batch` and `query`, which say how large an episode it needs, can stand in their place.
-"""
-
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax._options import AT_LEAST_1, check_options
 from hebbax.inner import Remat, check_remat, unroll
 from hebbax.rules import AbstractRule
 from hebbax.tasks import Episode
 
 Value = tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What `meta_train` asks of a meta-objective."""
-
-    @property
-    def steps(self) -> int:
-        """Updates in a lifetime."""
-        ...
-
-    @property
-    def batch(self) -> int:
-        """Examples in each."""
-        ...
-
-    @property
-    def query(self) -> int:
-        """Examples judged after the last update."""
-        ...
-
-    def __call__(self, rule: AbstractRule, theta: PyTree, net: PyTree, episode: Any) -> Value:
-        """Return the value to be minimised and a dictionary of metrics."""
-        ...
+"""The number to be minimised, and metrics to be logged."""
 
 
 class AbstractObjective(eqx.Module):
@@ -51,32 +24,28 @@ class AbstractObjective(eqx.Module):
     - `query`: examples judged after the last update.
     - `remat`: what the meta-gradient's backward pass computes again, see `unroll`.
 
-    A subclass defines `judge`. One that defines `__call__` instead works with every method, at
-    the price of one more forward pass with those that cut lifetimes into truncations.
+    A subclass defines `judge`.
     """
 
-    steps: int = eqx.field(static=True, default=10)
-    batch: int = eqx.field(static=True, default=128)
-    query: int = eqx.field(static=True, default=512)
+    skips: ClassVar[bool] = True
+    """Whether it can do without the last updates of an episode, see `taken`."""
+
+    steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
+    batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
+    query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=512)
     remat: Remat = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
-        """Refuse empty lifetimes."""
-        for name in ("steps", "batch", "query"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        """Refuse options out of range."""
         check_remat(self.remat)
-
-    def __call__(self, rule: AbstractRule, theta: PyTree, net: PyTree, episode: Any) -> Value:
-        """Unroll the episode and judge it; the value to be minimised, and metrics."""
-        return self.unroll_and_judge(rule, theta, net, episode)[1]
+        check_options(self)
 
     def unroll_and_judge(
         self,
         rule: AbstractRule,
         theta: PyTree,
         net: PyTree,
-        episode: Any,
+        episode: Episode,
         first: Int[Array, ""] | int = 0,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[PyTree, Value]:
@@ -116,4 +85,4 @@ class AbstractObjective(eqx.Module):
         `net` is the network after the updates, `predictions` are those before each of them;
         `first` and `taken` as in `unroll_and_judge`.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define judge or __call__.")
+        raise NotImplementedError(f"{type(self).__name__} must define judge.")

@@ -1,14 +1,17 @@
 """`OnlineCrossEntropy`: the whole course of a lifetime."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
 
-from hebbax._errors import check_choice
+from hebbax._options import NOT_NEGATIVE
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.outer.objectives._objective import AbstractObjective, Value
+from hebbax.rules import AbstractRule
+from hebbax.tasks import Episode
 
 
 class OnlineCrossEntropy(AbstractObjective):
@@ -19,16 +22,19 @@ class OnlineCrossEntropy(AbstractObjective):
     predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
     """
 
-    skip: int = eqx.field(static=True, default=1)
+    skip: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=1)
     reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
 
-    def __check_init__(self) -> None:
-        """Refuse to leave out fewer than no predictions."""
-        if self.skip < 0:
-            raise ValueError(f"skip must be at least 0; got {self.skip}.")
-        check_choice("reduction", self.reduction, ("mean", "sum"))
-
-    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+    def judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        predictions: Float[Array, "steps batch out"],
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> Value:
         """Judge every prediction."""
         last = rule.predict(theta, net, episode.query_x)
         loss = cross_entropy(last, episode.query_y)
@@ -47,5 +53,5 @@ class OnlineCrossEntropy(AbstractObjective):
             each = jax.vmap(cross_entropy)(predictions, episode.y)
             # Not a product, for 0 times what is not a number is not 0.
             loss = loss + jnp.sum(jnp.where(counts, each, 0.0))
-            total = jnp.sum(counts) + 1
+            total = jnp.sum(counts).astype(loss.dtype) + 1
         return jnp.asarray(loss if self.reduction == "sum" else loss / total), metrics

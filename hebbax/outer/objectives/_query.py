@@ -1,7 +1,11 @@
 """Objectives that judge the end of a lifetime."""
 
+from jaxtyping import Array, Float, Int, PyTree
+
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.outer.objectives._objective import AbstractObjective, Value
+from hebbax.rules import AbstractRule
+from hebbax.tasks import Episode
 
 
 class QueryCrossEntropy(AbstractObjective):
@@ -10,7 +14,16 @@ class QueryCrossEntropy(AbstractObjective):
     With a method that cuts lifetimes, after the last update of every truncation.
     """
 
-    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+    def judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        predictions: Float[Array, "steps batch out"],
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> Value:
         """Judge the query set."""
         prediction = rule.predict(theta, net, episode.query_x)
         loss = cross_entropy(prediction, episode.query_y)
@@ -23,7 +36,16 @@ class QueryAccuracy(AbstractObjective):
     It has no useful gradient: for evolution strategies (BLUR sec. 4.4) and for evaluation.
     """
 
-    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+    def judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        predictions: Float[Array, "steps batch out"],
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> Value:
         """Judge the query set."""
-        right = accuracy(rule.predict(theta, net, episode.query_x), episode.query_y)
-        return 1 - right, {"accuracy": right}
+        share = accuracy(rule.predict(theta, net, episode.query_x), episode.query_y)
+        return 1 - share, {"accuracy": share}

@@ -1,23 +1,22 @@
 """Figure 7: a genome found by CMA-ES for accuracy itself, beside one found by gradients."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._images import learn, rows
-from hebbax.plots import LEARNER_COLOURS, tidy
+from hebbax.papers._figures import band, label, mark, sheet
+from hebbax.papers._statistics import rows
+from hebbax.papers._training import learn, meta_train, trial
+from hebbax.plots import LEARNER_COLOURS
 
 BAR = 0.84
 """Accuracy after 15 updates that the paper reaches in 400 meta-steps."""
 
 
-@dataclasses.dataclass(frozen=True)
 class CmaEs(Experiment):
     """CMA-ES from random genomes on the share of wrong answers, which has no gradient."""
 
@@ -56,40 +55,27 @@ class CmaEs(Experiment):
         family = hx.tasks.images("mnist", size=self.size)
         rule = hx.Blur(states=self.states, genome_init="random", learn_synapse_gain=True)
         lifetime: dict[str, Any] = {"steps": self.updates, "batch": self.batch, "query": self.query}
-        found = hx.meta_train(
-            rule,
-            family,
-            hx.objectives.QueryAccuracy(**lifetime),
+        found = meta_train(
+            work / "cma", rule, family, hx.objectives.QueryAccuracy(**lifetime),
             hx.methods.CMAES(std=self.std, population=self.population, seed=seed + 1),
-            hidden=(self.hidden,),
-            steps=self.steps,
-            key=jax.random.key(seed),
-            directory=work / "cma",
+            steps=self.steps, seed=seed, every=5, log_every=1, hidden=(self.hidden,),
             runs=self.runs,
-            validation=4,
-            log_every=1,
-            checkpoint_every=min(5, self.steps),
-            progress=True,
-        )
+        )  # fmt: skip
         # Gradients need a start that learns at all: around backpropagation, as the paper's do.
         near_backprop = hx.Blur(states=self.states, init_scale=0.1, learn_synapse_gain=True)
         descended = learn(
-            work / "gradient", near_backprop, [family], unrolls=self.updates,
-            steps=self.gradient_steps, seed=seed, hidden=(self.hidden,), batch=self.batch,
-            objective=hx.objectives.QueryCrossEntropy(**{**lifetime, "query": 512}),
+            work / "gradient", near_backprop, [family],
+            hx.objectives.QueryCrossEntropy(**{**lifetime, "query": 512}),
+            steps=self.gradient_steps, seed=seed, hidden=(self.hidden,),
         )  # fmt: skip
-        learners = {
-            "CMA-ES": (rule, found.theta),
-            "gradient": (near_backprop, descended.theta),
-        }
+        settings = trial(
+            seed, hidden=(self.hidden,), points=self.points, batch=self.batch,
+            networks=self.networks,
+        )  # fmt: skip
         curves = {
-            name: hx.evaluate(
-                learner, theta, family, hidden=(self.hidden,), steps=self.points[-1],
-                batch=self.batch, seeds=self.networks, at=self.points,
-                key=jax.random.key(seed + 1),
-            )
-            for name, (learner, theta) in learners.items()
-        }  # fmt: skip
+            "CMA-ES": hx.evaluate(rule, found.theta, family, **settings),
+            "gradient": hx.evaluate(near_backprop, descended.theta, family, **settings),
+        }
         search = _search(found)
         reached = curves["CMA-ES"].after(self.updates)
         beyond = [
@@ -119,42 +105,35 @@ class CmaEs(Experiment):
         )
         table = [{"part": "search", **line} for line in search]
         for name, curve in curves.items():
-            table += rows(curve, part="learning", genome=name)
+            table += rows(curve.accuracy, curve.steps, each="seed", part="learning", genome=name)
         return Finding(table, numbers, bool(holds), shows, self._draw(search, curves))
 
     def _draw(self, search: list[dict[str, Any]], curves: dict[str, hx.Curves]) -> Figure:
-        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-        for name, label, style in (
+        figure, [[left, right]] = sheet(10, 4, columns=2)
+        for name, words, style in (
             ("population_mean", f"mean of {self.population} genomes", ":"),
             ("population_best", "best of them", "--"),
             ("mean_genome", "mean genome, validation tasks", "o-"),
         ):
             known = [line for line in search if line[name] is not None]
             steps = [line["meta_step"] for line in known]
-            left.plot(steps, [line[name] for line in known], style, label=label, markersize=3)
+            left.plot(steps, [line[name] for line in known], style, label=words, markersize=3)
         left.axhline(BAR, color="#555555", linewidth=0.8)
         left.text(1, BAR + 0.01, f"paper, 400 meta-steps: {BAR}", fontsize=8)
-        left.set_xlabel("meta-steps of CMA-ES")
-        left.set_ylabel(f"accuracy after {self.updates} updates")
-        left.set_title("Searching")
+        label(left, "meta-steps of CMA-ES", f"accuracy after {self.updates} updates", "Searching")
         for (name, curve), colour in zip(curves.items(), LEARNER_COLOURS, strict=False):
-            mean, deviation = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0)
-            right.plot(curve.steps, mean, "o-", color=colour, markersize=3, label=name)
-            right.fill_between(
-                curve.steps, mean - deviation, mean + deviation, color=colour, alpha=0.2
-            )
-        right.axvline(self.updates, color="#555555", linewidth=0.8, linestyle=":")
+            band(right, curve.steps, curve.accuracy, name, colour, marker="o", markersize=3)
+        mark(right, self.updates)
         right.set_xscale("log")
-        right.set_xlabel(f"updates of {self.batch} examples (dotted: trained length)")
-        right.set_ylabel("test accuracy")
-        right.set_title(
+        label(
+            right,
+            f"updates of {self.batch} examples (dashed: trained length)",
+            "test accuracy, mean and standard deviation",
             f"Learning MNIST, {self.size} by {self.size}, {self.hidden} hidden units, "
             f"n = {self.networks}",
-            fontsize=10,
         )
-        for axis in (left, right):
-            tidy(axis)
-            axis.legend(fontsize=8, loc="lower right")
+        for axes in (left, right):
+            axes.legend(fontsize=8, loc="lower right")
         return figure
 
 

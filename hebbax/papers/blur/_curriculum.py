@@ -1,6 +1,5 @@
 """Supplement, figure 4: lifetimes that grow, and runs that go on from the best."""
 
-import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,15 +8,16 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._families import images_of, title
-from hebbax.papers.blur._images import blur, learn
-from hebbax.plots import GRID, INK, LEARNER_COLOURS, tidy
+from hebbax.papers._figures import headline, label, mark, sheet
+from hebbax.papers._statistics import standard_error
+from hebbax.papers._training import learn
+from hebbax.papers.blur._genomes import PAPER, blur, images_of, title
+from hebbax.plots import INK, LEARNER_COLOURS
 
 LAST = 0.4
 """Share of a stage, at its end, that speaks for it."""
 
 
-@dataclasses.dataclass(frozen=True)
 class CurriculumTraining(Experiment):
     """Accuracy during meta-training on MNIST at 10 by 10, stage after stage."""
 
@@ -32,25 +32,13 @@ class CurriculumTraining(Experiment):
         f"{LAST:.0%} of the meta-steps of a stage, is higher in every stage than in the one before"
     )
     smoke: ClassVar = {
-        "data": "digits",
-        "states": 2,
-        "hidden": (),
-        "unrolls": (1, 2),
-        "every": 4,
-        "log_every": 1,
-        "runs": 2,
-        "batch": 16,
-        "query": 16,
-    }
+        "data": "digits", "states": 2, "hidden": (), "unrolls": (1, 2), "every": 4, "log_every": 1,
+        "runs": 2, "batch": 16, "query": 16,
+    }  # fmt: skip
     paper: ClassVar = {
-        "hidden": (64, 64),
-        "unrolls": tuple(range(10, 51, 5)),
-        "every": 10_000,
-        "log_every": 100,
-        "runs": 8,
-        "learning_rate": 5e-4,
-        "clip": 10.0,
-    }
+        "hidden": (64, 64), "unrolls": tuple(range(10, 51, 5)), "every": 10_000, "log_every": 100,
+        **{name: value for name, value in PAPER.items() if name != "steps"},
+    }  # fmt: skip
 
     data: str = "mnist"
     states: int = 4
@@ -71,21 +59,12 @@ class CurriculumTraining(Experiment):
             steps=self.unrolls[0], batch=self.batch, query=self.query
         )
         history = learn(
-            work / "genomes",
-            blur(self.states),
-            [family],
-            unrolls=self.unrolls[-1],
-            objective=hx.Curriculum(objective, self.unrolls, self.every),
-            steps=self.every * len(self.unrolls),
-            seed=seed,
-            hidden=self.hidden,
-            runs=self.runs,
-            learning_rate=self.learning_rate,
-            clip=self.clip,
-            validation=16,
-            log_every=self.log_every,
-            checkpoint_every=self.every,
-        ).history
+            work / "genomes", blur(self.states), [family],
+            hx.Curriculum(objective, self.unrolls, self.every),
+            steps=self.every * len(self.unrolls), seed=seed, hidden=self.hidden, runs=self.runs,
+            learning_rate=self.learning_rate, clip=self.clip, validation=16,
+            log_every=self.log_every, checkpoint_every=self.every,
+        ).history  # fmt: skip
         steps = np.array([line["step"] for line in history])
         accuracy = np.array([line["accuracy"] for line in history])
         stages = np.minimum((steps - 1) // self.every, len(self.unrolls) - 1)
@@ -97,7 +76,7 @@ class CurriculumTraining(Experiment):
         numbers = {
             "unrolls": list(self.unrolls),
             "accuracy": means,
-            "standard_error": [float(a.mean(1).std(ddof=1) / np.sqrt(len(a))) for a in of_stage],
+            "standard_error": [float(standard_error(a.mean(axis=1))) for a in of_stage],
             "best_run": [float(a.mean(axis=0).max()) for a in of_stage],
             "synchronized_on_run": chosen,
         }
@@ -119,40 +98,30 @@ class CurriculumTraining(Experiment):
         means: list[float],
         chosen: list[int],
     ) -> Figure:
-        figure = Figure(figsize=(8.5, 4.4), layout="constrained")
-        axes = figure.subplots()
-        tidy(axes)
+        figure, [[axes]] = sheet(8.5, 4.4)
         for run, line in enumerate(accuracy.T):
             colour = LEARNER_COLOURS[run % len(LEARNER_COLOURS)]
             axes.plot(steps, line, color=colour, linewidth=1, alpha=0.8, label=f"run {run + 1}")
         for stage, (unroll, mean) in enumerate(zip(self.unrolls, means, strict=True)):
             begin, end = stage * self.every, (stage + 1) * self.every
-            label = "mean of the end of the stage" if stage == 0 else None
             axes.plot(
-                [end - LAST * self.every, end], [mean, mean], color=INK, linewidth=2.5, label=label
-            )
+                [end - LAST * self.every, end], [mean, mean], color=INK, linewidth=2.5,
+                label=None if stage else "mean of the end of the stage",
+            )  # fmt: skip
             axes.text(
-                (begin + end) / 2,
-                1.01,
-                f"{unroll} updates",
+                (begin + end) / 2, 1.01, f"{unroll} updates", ha="center", fontsize=9, color=INK,
                 transform=axes.get_xaxis_transform(),
-                ha="center",
-                fontsize=9,
-                color=INK,
-            )
+            )  # fmt: skip
             if stage < len(chosen):
-                axes.axvline(end, color=GRID, linestyle="--", linewidth=1.2, zorder=0)
+                mark(axes, end)
         # The first meta-steps are near chance and would hide all that follows.
         floor = float(np.quantile(accuracy, 0.1))
         axes.set_ylim(max(floor - 0.05, 0), min(float(accuracy.max()) + 0.02, 1))
         axes.set_xlim(0, steps[-1])
-        axes.set_xlabel("meta-steps", color=INK)
-        axes.set_ylabel("accuracy after a lifetime", color=INK)
+        label(axes, "meta-steps", "accuracy after a lifetime")
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower right")
-        figure.suptitle(
+        return headline(
+            figure,
             f"Meta-training on {images}, {self.runs} runs from different genomes; dashed: "
             f"all go on from the best",
-            fontsize=11,
-            color=INK,
         )
-        return figure

@@ -1,21 +1,19 @@
 """Figure 5: a genome from small MNIST learns larger images, other ones, and xor."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
-import numpy as np
 from jaxtyping import PyTree
 from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Finding
-from hebbax.papers.blur._families import images_of, title
+from hebbax.papers._figures import headline, label, legend_below, sheet
+from hebbax.papers._statistics import most_frequent, rows, standard_error
 from hebbax.papers.blur._generalist import GENOME, Generalist, draw_curves
-from hebbax.papers.blur._images import rows
+from hebbax.papers.blur._genomes import images_of, title
 from hebbax.papers.blur._regions import draw_region
-from hebbax.plots import INK
 
 SHARE = 0.5
 TASKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,7 +26,6 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 """Families of images by what figures call them; the last is for seeing that everything runs."""
 
 
-@dataclasses.dataclass(frozen=True)
 class Generalisation(Generalist):
     """A genome of four states against backpropagation on tasks it has never seen."""
 
@@ -45,32 +42,8 @@ class Generalisation(Generalist):
         f"number of updates, both after so many updates and in the mean over the judged numbers "
         f"of updates up to there (means over networks)"
     )
-    smoke: ClassVar = {
-        "data": "digits",
-        "images": ("digits",),
-        "hidden": (4,),
-        "first": 2,
-        "unrolls": 2,
-        "stages": 1,
-        "steps": 1,
-        "optimizers": ("sgd",),
-        "batch": 16,
-        "query": 16,
-        "networks": 2,
-        "rates": 2,
-        "points": (1, 2, 3),
-    }
-    paper: ClassVar = {
-        "states": 4,
-        "stages": 9,
-        "steps": 90_000,
-        "runs": 8,
-        "learning_rate": 5e-4,
-        "clip": 10.0,
-        "networks": 8,
-        "rates": 13,
-        "points": (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200),
-    }
+    smoke: ClassVar = {**Generalist.smoke, "images": ("digits",)}
+    paper: ClassVar = {**Generalist.paper, "rates": 13}
 
     images: tuple[str, ...] = ("MNIST", "letters A-J", "Fashion-MNIST", "letters A-Z")
 
@@ -99,28 +72,28 @@ class Generalisation(Generalist):
             for n, m in numbers.items()
         )
         shows = (
-            f"After {self.trained} updates of {self.batch} examples: {accuracies}; learnt "
+            f"After {self.unrolls} updates of {self.batch} examples: {accuracies}; learnt "
             f"{len(learnt)} of {len(families)} tasks, ahead of SGD on {len(ahead)} of "
             f"{len(self.images)} of images."
         )
         lines = [
-            line
+            row
             for task, curves in found.items()
             for learner, curve in curves.items()
-            for line in rows(curve, task=task, learner=learner)
+            for row in rows(curve.accuracy, curve.steps, each="seed", task=task, learner=learner)
         ]
         figure = self._draw(found, theta, families["xor"], seed)
-        return Finding(lines, {"updates": self.trained, "tasks": numbers}, holds, shows, figure)
+        return Finding(lines, {"updates": self.unrolls, "tasks": numbers}, holds, shows, figure)
 
     def _numbers(
         self, curves: dict[str, hx.Curves], family: hx.tasks.AbstractFamily
     ) -> dict[str, Any]:
-        chance = float(np.asarray(family.test_set()[1]).mean(axis=0).max())
         last, up_to = {}, {}
         for learner, curve in curves.items():
-            last[learner] = float(curve.after(self.trained).mean())
+            last[learner] = float(curve.after(self.unrolls).mean())
             up_to[learner] = float(curve.accuracy[:, self.within].mean())
-        error = float(curves[GENOME].after(self.trained).std(ddof=1) / np.sqrt(self.networks))
+        chance = most_frequent(family)
+        error = float(standard_error(curves[GENOME].after(self.unrolls)))
         return {
             "accuracy": last,
             "mean_accuracy_up_to_there": up_to,
@@ -137,29 +110,23 @@ class Generalisation(Generalist):
         seed: int,
     ) -> Figure:
         panels = len(found) + 1
-        figure = Figure(figsize=(max(3.1 * ((panels + 1) // 2), 9.3), 6.2), layout="constrained")
-        grid = figure.subplots(2, (panels + 1) // 2).ravel()
+        columns = (panels + 1) // 2
+        figure, grid = sheet(max(3.1 * columns, 9.3), 6.2, 2, columns)
+        grid = grid.ravel()
         for axes, (task, curves) in zip(grid, found.items(), strict=False):
-            draw_curves(axes, curves, self.trained)
-            axes.set_title(task, fontsize=10, color=INK)
-            axes.set_ylabel("test accuracy", color=INK)
+            draw_curves(axes, curves, self.unrolls)
+            label(axes, y="test accuracy", title=task)
         key = jax.random.key(seed + 2)
         region = grid[panels - 1]
-        draw_region(region, self.rule, theta, xor, self.hidden, self.trained, self.batch, key)
-        region.set_title(f"xor after {self.trained} updates", fontsize=10, color=INK)
-        region.set_xlabel("input 1", color=INK)
-        region.set_ylabel("input 2", color=INK)
+        draw_region(region, self.rule, theta, xor, self.hidden, self.unrolls, self.batch, key)
+        label(region, "input 1", "input 2", f"xor after {self.unrolls} updates")
         for axes in grid[panels:]:
             axes.set_visible(False)
-        handles, labels = grid[0].get_legend_handles_labels()
-        labels = [n if n == GENOME else f"{n}, best of {self.rates} rates" for n in labels]
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-        figure.suptitle(
+        legend_below(figure, grid[:1], title=f"backpropagation: best of {self.rates} rates")
+        return headline(
+            figure,
             f"A genome meta-trained on {title(self.data, images_of(self.data))} on other tasks; "
             f"hidden layers of {' and '.join(map(str, self.hidden))} units\n"
             f"mean and standard deviation of {self.networks} networks; dashed: longest lifetime of "
             f"meta-training",
-            fontsize=11,
-            color=INK,
         )
-        return figure

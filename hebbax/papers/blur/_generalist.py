@@ -3,18 +3,18 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
-import jax
-import numpy as np
 from jaxtyping import PyTree
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 import hebbax as hx
-from hebbax.inner import RATES, best_backprop
+from hebbax.inner import best_backprop
 from hebbax.papers._experiment import Experiment
-from hebbax.papers.blur._families import images_of
-from hebbax.plots import GRID, INK, LEARNER_COLOURS, tidy
+from hebbax.papers._figures import band, label, logarithmic, mark
+from hebbax.papers._training import learning_rates, trial
+from hebbax.papers.blur._genomes import PAPER, images_of
+from hebbax.plots import LEARNER_COLOURS
 from hebbax.recipes import BlurMnist50
 
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
@@ -22,7 +22,6 @@ OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 GENOME = "genome"
 
 
-@dataclasses.dataclass(frozen=True)
 class Generalist(Experiment):
     """What the experiments of BLUR sec. 4.2 and 4.3 share: the recipe `blur/mnist-50`.
 
@@ -30,6 +29,15 @@ class Generalist(Experiment):
     paper says nothing of the width of the hidden layers.
     """
 
+    smoke: ClassVar = {
+        "data": "digits", "hidden": (4,), "first": 2, "unrolls": 2, "stages": 1, "steps": 1,
+        "optimizers": ("sgd",), "batch": 16, "query": 16, "networks": 2, "rates": 2,
+        "points": (1, 2, 3),
+    }  # fmt: skip
+    paper: ClassVar = {
+        **PAPER, "states": 4, "stages": 9, "steps": 90_000, "networks": 8,
+        "points": (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200),
+    }  # fmt: skip
     data: str = "mnist"
     states: int = 2
     hidden: tuple[int, ...] = (64, 64)
@@ -60,14 +68,9 @@ class Generalist(Experiment):
         return self.recipe.rule()
 
     @property
-    def trained(self) -> int:
-        """Updates in the longest lifetimes of meta-training."""
-        return self.unrolls
-
-    @property
     def within(self) -> list[int]:
         """Indices of the points up to the trained number of updates."""
-        return [i for i, point in enumerate(self.points) if point <= self.trained]
+        return [i for i, point in enumerate(self.points) if point <= self.unrolls]
 
     def meta_train(self, work: Path, seed: int) -> hx.Result:
         """Meta-train, or go on with the run in `work`."""
@@ -81,55 +84,40 @@ class Generalist(Experiment):
         families = None if self.data == "mnist" else (images_of(self.data),)
         return recipe.meta_train(work / "genome", families, progress=True)
 
+    def trial(self, seed: int) -> dict[str, Any]:
+        """Return how networks are trained, by every learner."""
+        return trial(
+            seed, hidden=self.hidden, points=self.points, batch=self.batch, networks=self.networks
+        )
+
     def compare(
         self, theta: PyTree, family: hx.tasks.AbstractFamily, seed: int
     ) -> dict[str, hx.Curves]:
         """Return the curves of the genome and of backpropagation at its best, by name.
 
         Learning rates are `rates` ones over the four orders of magnitude of `best_backprop`, and
-        chosen for each point apart.
+        chosen for each point on its own.
         """
-        settings = {
-            "hidden": self.hidden,
-            "steps": max(self.points),
-            "batch": self.batch,
-            "seeds": self.networks,
-            "key": jax.random.key(seed + 1),
-            "at": self.points,
-        }
+        settings = self.trial(seed)
         found = {GENOME: hx.evaluate(self.rule, theta, family, **settings)}
         for optimizer in self.optimizers:
-            rates = spread(optimizer, self.rates)
             found[OPTIMIZERS[optimizer]], _ = best_backprop(
-                optimizer, family, rates=rates, **settings
+                optimizer, family, rates=learning_rates(optimizer, self.rates), **settings
             )
         return found
-
-
-def spread(optimizer: str, count: int) -> tuple[float, ...]:
-    """Return `count` learning rates over the four orders of magnitude of `best_backprop`."""
-    return tuple(np.geomspace(RATES[optimizer][0], RATES[optimizer][-1], count).tolist())
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, hx.Curves], trained: int) -> None:
     """Draw accuracy against updates, a line a learner, and how long lifetimes were at most."""
     for (name, curve), colour in zip(curves.items(), LEARNER_COLOURS, strict=False):
-        mean, deviation = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0)
-        low, high = np.clip([mean - deviation, mean + deviation], 0, 1)
-        axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(curve.steps, mean, color=colour, linewidth=1.8, label=name)
+        band(axes, curve.steps, curve.accuracy, name, colour)
     mark_trained(axes, trained)
 
 
 def mark_trained(axes: Axes, trained: int) -> None:
     """Give axes of updates their scale, and mark how long lifetimes were at most."""
-    tidy(axes)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(
-        FixedLocator([n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= n <= high])
-    )
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.axvline(trained, color=GRID, linestyle="--", linewidth=1.2, zorder=0)
-    axes.set_xlabel("updates", color=INK)
+    logarithmic(axes, [n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= n <= high])
+    mark(axes, trained)
+    label(axes, "updates")

@@ -1,23 +1,20 @@
 """Figure 2: a learnt genome's changes are no gradient of any loss."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 from hebbax.analysis import Asymmetry, asymmetry
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._xor import BACKPROP, TRAINED, forward_synapses, learn_xor, subject
+from hebbax.papers._figures import headline, label, sheet
+from hebbax.papers.blur._xor import forward_synapses, learners, subject
 
 FACTOR = 10.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Equivalence(Experiment):
+class GradientEquivalence(Experiment):
     """Asymmetry of ∂Δw/∂w, of a genome that learns xor and of backpropagation."""
 
     name: ClassVar = "blur/gradient-equivalence"
@@ -41,9 +38,7 @@ class Equivalence(Experiment):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train on xor, teach a network, and differentiate one more update."""
-        theta = learn_xor(work / "xor", self.hidden, self.steps, seed)
-        cases = {"genome": (TRAINED, theta)}
-        cases["backpropagation"] = (BACKPROP, BACKPROP.init(jax.random.key(seed)))
+        cases = learners(work / "xor", self.hidden, self.steps, seed)
         found, rows, numbers = {}, [], {}
         for name, (rule, theta) in cases.items():
             case = subject(rule, theta, self.hidden, self.updates, self.batch, seed)
@@ -86,25 +81,25 @@ def _rows(name: str, test: Asymmetry) -> list[dict[str, str | int]]:
 
 
 def _draw(found: dict[str, Asymmetry]) -> Figure:
-    panels = {
+    shown = {
         "genome that learnt xor": found["genome"].asymmetry,
         "its numerical error": found["genome"].asymmetry_error,
         "backpropagation": found["backpropagation"].asymmetry,
     }
     with np.errstate(divide="ignore"):
-        logs = {name: np.log(matrix) for name, matrix in panels.items()}
+        logs = {name: np.log(matrix) for name, matrix in shown.items()}
     top = max(matrix[np.isfinite(matrix)].max() for matrix in logs.values())
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), layout="constrained")
+    figure, [panels] = sheet(12, 4.2, columns=3)
     images = []
-    for axis, (name, matrix) in zip(axes, logs.items(), strict=True):
+    for axes, (name, matrix) in zip(panels, logs.items(), strict=True):
         clipped = np.maximum(matrix, top - 30)
-        images.append(axis.imshow(clipped, vmin=top - 30, vmax=top, cmap="magma"))
-        axis.set_title(f"{name} ({len(matrix)} weights)", fontsize=10)
-        axis.set_xlabel("synapse m")
-        axis.set_ylabel("synapse k")
-    figure.colorbar(images[0], ax=axes, label="ln |∂Δw_k/∂w_m - ∂Δw_m/∂w_k|, cut off at the bottom")
-    figure.suptitle(
-        "Is the rule the gradient descent of some loss? Only where this is dark "
-        "(one genome, one network learning xor)"
+        images.append(axes.imshow(clipped, vmin=top - 30, vmax=top, cmap="magma"))
+        label(axes, "synapse m", "synapse k", f"{name} ({len(matrix)} weights)")
+    figure.colorbar(
+        images[0], ax=panels, label="ln |∂Δw_k/∂w_m - ∂Δw_m/∂w_k|, cut off at the bottom"
     )
-    return figure
+    return headline(
+        figure,
+        "Is the rule the gradient descent of some loss? Only where this is dark "
+        "(one genome, one network learning xor)",
+    )

@@ -1,22 +1,20 @@
 """Supplement, section 1: a learnt genome descends no loss under any constant metric either."""
 
-import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from hebbax.analysis import MetricTest, change_jacobian, metric_test
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._xor import BACKPROP, TRAINED, Subject, forward_synapses, learn_xor, subject
-from hebbax.plots import INK, LEARNER_COLOURS, tidy
+from hebbax.papers._figures import headline, label, sheet
+from hebbax.papers.blur._xor import Subject, forward_synapses, learners, subject
+from hebbax.plots import INK, LEARNER_COLOURS
 
 
-@dataclasses.dataclass(frozen=True)
 class MetricEquivalence(Experiment):
     """The null space of gQ - (gQ)ᵀ = 0, at one state and at others."""
 
@@ -37,9 +35,7 @@ class MetricEquivalence(Experiment):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train on xor, differentiate one update of many networks, and solve for g."""
-        theta = learn_xor(work / "xor", self.hidden, self.steps, seed)
-        cases = {"genome": (TRAINED, theta)}
-        cases["backpropagation"] = (BACKPROP, BACKPROP.init(jax.random.key(seed)))
+        cases = learners(work / "xor", self.hidden, self.steps, seed)
         rows, numbers, found = [], {}, {}
         for name, (rule, theta) in cases.items():
             # The first has learnt for a while; the others are fresh, at other random states.
@@ -95,8 +91,7 @@ def _counts(states: int) -> list[int]:
 
 
 def _draw(found: dict[str, list[MetricTest]], counts: list[int]) -> Figure:
-    figure, axis = plt.subplots(figsize=(7, 4.4), layout="constrained")
-    tidy(axis)
+    figure, [[axis]] = sheet(7, 4.4)
     for (name, tests), colour in zip(found.items(), LEARNER_COLOURS, strict=False):
         definite = np.array([test.definite for test in tests])
         solutions = np.array([test.everywhere for test in tests])
@@ -104,20 +99,18 @@ def _draw(found: dict[str, list[MetricTest]], counts: list[int]) -> Figure:
         for chosen, fill in ((definite, colour), (~definite, "white")):
             places = np.asarray(counts)[chosen]
             axis.plot(places, solutions[chosen], "o", color=colour, markerfacecolor=fill)
-    for label, fill in (("positive-definite among them", INK), ("none among them", "white")):
-        axis.plot([], [], "o", color=INK, markerfacecolor=fill, label=label)
+    for words, fill in (("positive-definite among them", INK), ("none among them", "white")):
+        axis.plot([], [], "o", color=INK, markerfacecolor=fill, label=words)
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=1)
     axis.set_ylim(-0.2, 2 * max(test.everywhere for tests in found.values() for test in tests) + 1)
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_xlabel("states at which gQ must be symmetric", color=INK)
-    axis.set_ylabel("dimension of the space of solutions g", color=INK)
-    axis.set_title(
+    label(axis, "states at which gQ must be symmetric", "dimension of the space of solutions g")
+    headline(
+        figure,
         "Constant metrics g under which the rule could descend a loss\n"
         f"one genome, states of up to {counts[-1]} networks learning xor",
-        fontsize=11,
-        color=INK,
     )
     axis.legend(frameon=False)
     return figure

@@ -1,17 +1,16 @@
 """Supplement, figure 2: activation functions of the forward and of the backward pass."""
 
-import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-import hebbax as hx
-from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._images import blur, learn, small_mnist
-from hebbax.plots import INK, LEARNER_COLOURS, tidy
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import headline, label, sheet, whiskers
+from hebbax.papers._statistics import last_rows
+from hebbax.papers.blur._genomes import PAPER, SMOKE, TriedGenomes, blur, images_of
+from hebbax.plots import LEARNER_COLOURS
 
 LEARNT = 0.5
 NEARLY = 0.85
@@ -22,8 +21,7 @@ Case = tuple[str, str, int]
 """Activation of the forward pass, that of the backward pass, states per neuron."""
 
 
-@dataclasses.dataclass(frozen=True)
-class NonLinearities(Experiment):
+class NonLinearities(TriedGenomes):
     """Every pair of activations with the fewest states; a linear and a curved net with more."""
 
     name: ClassVar = "blur/non-linearities"
@@ -38,26 +36,14 @@ class NonLinearities(Experiment):
         f"less than {GAIN:g} above that with the fewest"
     )
     smoke: ClassVar = {
-        "forward": ("none",),
-        "backward": ("none",),
-        "curved": "none",
-        "states": (2,),
+        **SMOKE, "forward": ("none",), "backward": ("none",), "curved": "none", "states": (2,),
         "hidden": (4, 4),
-        "unrolls": 2,
-        "steps": 2,
-        "runs": 1,
-        "networks": 2,
-    }
+    }  # fmt: skip
     paper: ClassVar = {
+        **PAPER, "states": (2, 3, 4, 5, 6, 7, 8), "hidden": (64, 64),
         "forward": ("none", "tanh", "relu", "relu_tanh", "sigmoid", "swish", "sin"),
         "backward": ("none", "tanh", "relu", "relu_tanh", "sigmoid", "swish", "sin"),
-        "states": (2, 3, 4, 5, 6, 7, 8),
-        "hidden": (64, 64),
-        "steps": 10_000,
-        "learning_rate": 5e-4,
-        "clip": 10.0,
-        "runs": 8,
-    }
+    }  # fmt: skip
 
     forward: tuple[str, ...] = ("none", "tanh", "relu", "sigmoid")
     backward: tuple[str, ...] = ("none", "tanh", "relu", "sigmoid")
@@ -65,13 +51,7 @@ class NonLinearities(Experiment):
     """The activation, of both passes, that more states are tried with beside the linear one."""
     states: tuple[int, ...] = (2, 4, 8)
     hidden: tuple[int, ...] = (32, 32)
-    unrolls: int = 10
-    batch: int = 128
     steps: int = 300
-    learning_rate: float = 1e-2
-    clip: float = 1.0
-    runs: int = 2
-    networks: int = 4
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train with every pair, and two of them with more states."""
@@ -98,9 +78,9 @@ class NonLinearities(Experiment):
             f"{self.curved} {gain[curved]:+.3f}."
         )
         lines = [
-            {"forward": f, "backward": b, "states": k, "network": network, "accuracy": float(value)}
+            row
             for (f, b, k), values in accuracy.items()
-            for network, value in enumerate(values)
+            for row in last_rows(values, forward=f, backward=b, states=k)
         ]
         return Finding(lines, numbers, holds, shows, self._draw(accuracy, fewest))
 
@@ -108,35 +88,13 @@ class NonLinearities(Experiment):
         """Return the test accuracy `[networks]` with the best genome of a case."""
         forward, backward, states = case
         rule = blur(states, forward_activation=forward, backward_activation=backward)
-        family = small_mnist()
-        theta = learn(
-            work / f"{forward}-{backward}-{states}",
-            rule,
-            [family],
-            unrolls=self.unrolls,
-            steps=self.steps,
-            seed=seed,
-            hidden=self.hidden,
-            runs=self.runs,
-            batch=self.batch,
-            learning_rate=self.learning_rate,
-            clip=self.clip,
-        ).theta
-        return hx.evaluate(
-            rule,
-            theta,
-            family,
-            hidden=self.hidden,
-            steps=self.unrolls,
-            batch=self.batch,
-            seeds=self.networks,
-            key=jax.random.key(seed + 1),
-            at=(self.unrolls,),
-        ).after(self.unrolls)
+        family = images_of("mnist")
+        place = work / f"{forward}-{backward}-{states}"
+        theta = self.meta_train(place, rule, [family], self.hidden, seed).theta
+        return self.after(rule, theta, family, self.hidden, seed)
 
     def _draw(self, accuracy: dict[Case, np.ndarray], fewest: int) -> Figure:
-        figure = Figure(figsize=(10.5, 4.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        figure, [[left, right]] = sheet(10.5, 4.6, columns=2)
         table = np.array(
             [[accuracy[f, b, fewest].mean() for b in self.backward] for f in self.forward]
         )
@@ -146,32 +104,23 @@ class NonLinearities(Experiment):
             left.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
         left.set_xticks(range(len(self.backward)), self.backward)
         left.set_yticks(range(len(self.forward)), self.forward)
-        left.set_xlabel("activation of the backward pass", color=INK)
-        left.set_ylabel("activation of the forward pass", color=INK)
-        left.set_title(f"{fewest} states per neuron", fontsize=10, color=INK)
-        figure.colorbar(image, ax=left, label="test accuracy", shrink=0.8)
-        tidy(right)
-        lines = {"linear (none / none)": "none", f"{self.curved} / {self.curved}": self.curved}
-        for (label, name), colour in zip(lines.items(), LEARNER_COLOURS, strict=False):
-            each = [accuracy[name, name, states] for states in self.states]
-            right.errorbar(
-                self.states,
-                [values.mean() for values in each],
-                [values.std() for values in each],
-                color=colour,
-                marker="o",
-                capsize=3,
-                label=label,
-            )
-        right.set_xticks(self.states)
-        right.set_xlabel("states per neuron", color=INK)
-        right.set_ylabel("test accuracy", color=INK)
-        right.legend(frameon=False, title="forward / backward")
-        figure.suptitle(
-            f"MNIST at 10 by 10 pixels after {self.unrolls} updates of {self.batch}, "
-            f"{len(self.hidden)} hidden layers of {self.hidden[0]}; mean and standard deviation "
-            f"of {self.networks} networks, best of {self.runs} genomes",
-            fontsize=10,
-            color=INK,
+        label(
+            left,
+            "activation of the backward pass",
+            "activation of the forward pass",
+            f"{fewest} states per neuron",
         )
-        return figure
+        figure.colorbar(image, ax=left, label="test accuracy", shrink=0.8)
+        lines = {"linear (none / none)": "none", f"{self.curved} / {self.curved}": self.curved}
+        for (words, name), colour in zip(lines.items(), LEARNER_COLOURS, strict=False):
+            each = [accuracy[name, name, states] for states in self.states]
+            whiskers(right, self.states, each, words, colour)
+        right.set_xticks(self.states)
+        label(right, "states per neuron", "test accuracy")
+        right.legend(frameon=False, title="forward / backward")
+        return headline(
+            figure,
+            f"MNIST at 10 by 10 pixels after {self.unrolls} updates of {self.batch}, "
+            f"{len(self.hidden)} hidden layers of {self.hidden[0]}\nmean and standard deviation "
+            f"of {self.networks} networks, best of {self.runs} genomes",
+        )

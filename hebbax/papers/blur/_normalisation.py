@@ -1,17 +1,15 @@
 """Figure 8: what the normalisation of activations is good for, forward and backward."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
-import jax
-import numpy as np
 from matplotlib.figure import Figure
 
 import hebbax as hx
-from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._images import blur, learn
-from hebbax.plots import GRID, INK, tidy
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import headline, label, legend_below, mark, sheet, whiskers
+from hebbax.papers._statistics import last_rows, standard_error
+from hebbax.papers.blur._genomes import PAPER, TriedGenomes, blur
 from hebbax.recipes import MNIST_CROP
 from hebbax.rules.blur import Normalization
 
@@ -25,8 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 COLOURS = dict(zip(VARIANTS, ("#0072B2", "#56B4E9", "#E69F00", "#D55E00"), strict=True))
 
 
-@dataclasses.dataclass(frozen=True)
-class Normalisation(Experiment):
+class Normalisation(TriedGenomes):
     """Genomes with and without normalised activations, on other resolutions and depths.
 
     All are meta-trained alike on MNIST at one resolution, with one hidden layer.
@@ -44,27 +41,11 @@ class Normalisation(Experiment):
         "at every resolution and every depth that was not meta-trained on"
     )
     smoke: ClassVar = {
-        "data": "digits",
-        "variants": (BOTH, NEITHER),
-        "size": 4,
-        "sizes": (4,),
-        "crop": None,
-        "hidden": 4,
-        "layers": (1, 2),
-        "unrolls": 2,
-        "steps": 2,
-        "batch": 16,
-        "query": 16,
+        "data": "digits", "variants": (BOTH, NEITHER), "size": 4, "sizes": (4,), "crop": None,
+        "hidden": 4, "layers": (1, 2), "unrolls": 2, "steps": 2, "batch": 16, "query": 16,
         "networks": 2,
-    }
-    paper: ClassVar = {
-        "hidden": 64,
-        "steps": 10_000,
-        "runs": 8,
-        "learning_rate": 5e-4,
-        "clip": 10.0,
-        "networks": 8,
-    }
+    }  # fmt: skip
+    paper: ClassVar = {**PAPER, "hidden": 64, "networks": 8}
 
     data: str = "mnist"
     variants: tuple[str, ...] = tuple(VARIANTS)
@@ -74,13 +55,8 @@ class Normalisation(Experiment):
     crop: int | None = MNIST_CROP
     hidden: int = 32
     layers: tuple[int, ...] = (1, 2, 3, 4)
-    unrolls: int = 10
     steps: int = 400
-    runs: int = 2
-    batch: int = 128
     query: int = 512
-    learning_rate: float = 1e-2
-    clip: float = 1.0
     networks: int = 8
 
     def run(self, work: Path, seed: int) -> Finding:
@@ -91,49 +67,27 @@ class Normalisation(Experiment):
         histories, accuracies, lines = {}, {}, []
         for name in self.variants:
             rule = blur(self.states, **VARIANTS[name])
-            result = learn(
-                work / name.replace(" ", "-"),
-                rule,
-                [self._family(self.size)],
-                unrolls=self.unrolls,
-                steps=self.steps,
-                seed=seed,
-                hidden=(self.hidden,),
-                runs=self.runs,
-                batch=self.batch,
-                query=self.query,
-                learning_rate=self.learning_rate,
-                clip=self.clip,
-                log_every=min(25, self.steps),
-                checkpoint_every=self.steps,
-            )
+            result = self.meta_train(
+                work / name.replace(" ", "-"), rule, [self._family(self.size)], (self.hidden,),
+                seed, query=self.query, log_every=min(25, self.steps), checkpoint_every=self.steps,
+            )  # fmt: skip
             histories[name] = result.history
-            accuracies[name] = {}
-            for changed, value, size, layers in cases:
-                right = hx.evaluate(
-                    rule,
-                    result.theta,
-                    self._family(size),
-                    hidden=(self.hidden,) * layers,
-                    steps=self.unrolls,
-                    batch=self.batch,
-                    seeds=self.networks,
-                    key=jax.random.key(seed + 1),
-                    at=(self.unrolls,),
-                ).accuracy[:, 0]
-                accuracies[name][changed, value] = right
-                lines += [
-                    {"normalised": name, "changed": changed, "value": value, "network": network,
-                     "accuracy": f"{a:.4f}"}
-                    for network, a in enumerate(right)
-                ]  # fmt: skip
+            accuracies[name] = {
+                (changed, value): self.after(
+                    rule, result.theta, self._family(size), (self.hidden,) * layers, seed
+                )
+                for changed, value, size, layers in cases
+            }
             numbers[name] = {
                 f"{changed} {value}": {
-                    "accuracy": float(right.mean()),
-                    "standard_error": float(right.std(ddof=1) / np.sqrt(self.networks)),
+                    "accuracy": float(each.mean()),
+                    "standard_error": float(standard_error(each)),
                 }
-                for (changed, value), right in accuracies[name].items()
+                for (changed, value), each in accuracies[name].items()
             }
+            for (changed, value), each in accuracies[name].items():
+                labels = {"normalised": name, "changed": changed, "value": value}
+                lines += last_rows(each, form="{:.4f}".format, **labels)
             lines += [
                 {"normalised": name, "changed": "meta-steps", "value": line["step"],
                  "network": f"run {run + 1}", "accuracy": f"{a:.4f}"}
@@ -163,41 +117,33 @@ class Normalisation(Experiment):
         return hx.tasks.images(self.data, size=size, crop=self.crop)
 
     def _draw(self, histories: dict[str, Any], accuracies: dict[str, Any]) -> Figure:
-        figure = Figure(figsize=(11, 4.3), layout="constrained")
-        left, *others = figure.subplots(1, 3, sharey=True)
+        figure, [[left, *others]] = sheet(11, 4.3, columns=3, sharey=True)
         for name, history in histories.items():
             steps = [line["step"] for line in history]
             for run in range(self.runs):
                 accuracy = [line["accuracy"][run] for line in history]
-                label = name if run == 0 else None
-                left.plot(steps, accuracy, color=COLOURS[name], linewidth=1.2, label=label)
-        left.set_xlabel("meta-steps", color=INK)
-        left.set_ylabel(f"accuracy after {self.unrolls} updates", color=INK)
-        left.set_title(f"meta-training, {self.runs} runs", fontsize=10, color=INK)
+                words = name if run == 0 else None
+                left.plot(steps, accuracy, color=COLOURS[name], linewidth=1.2, label=words)
+        label(
+            left,
+            "meta-steps",
+            f"accuracy after {self.unrolls} updates",
+            f"meta-training, {self.runs} runs",
+        )
         panels = {
             "size": ("pixels of a side", self.sizes, self.size),
             "hidden layers": (f"hidden layers of {self.hidden} units", self.layers, 1),
         }
-        for axes, (changed, (label, values, trained)) in zip(others, panels.items(), strict=True):
+        for axes, (changed, (words, values, trained)) in zip(others, panels.items(), strict=True):
             for name, found in accuracies.items():
-                each = np.stack([found[changed, value] for value in values])
-                axes.errorbar(
-                    values, each.mean(axis=1), each.std(axis=1), fmt="o-", capsize=3,
-                    color=COLOURS[name], linewidth=1.5, markersize=4,
-                )  # fmt: skip
-            axes.axvline(trained, color=GRID, linestyle="--", linewidth=1.2, zorder=0)
+                each = [found[changed, value] for value in values]
+                whiskers(axes, values, each, None, COLOURS[name])
+            mark(axes, trained)
             axes.set_xticks(values)
-            axes.set_xlabel(label, color=INK)
-            axes.set_title("meta-testing, best run", fontsize=10, color=INK)
-        for axes in (left, *others):
-            tidy(axes)
-        figure.legend(
-            loc="outside lower center", ncols=len(histories), frameon=False, title="normalised"
-        )
-        figure.suptitle(
+            label(axes, words, title="meta-testing, best run")
+        legend_below(figure, [left], title="normalised")
+        return headline(
+            figure,
             f"{self.data.upper()}, activations normalised or not; mean and standard deviation of "
             f"{self.networks} networks; dashed: meta-trained there",
-            fontsize=11,
-            color=INK,
         )
-        return figure

@@ -1,6 +1,7 @@
 """Figures 3 and 4: genomes from a few toy functions learn other ones."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,10 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import hebbax as hx
-from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._images import learn, small_mnist
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import headline, label, legend_below, mark
+from hebbax.papers._statistics import most_frequent
+from hebbax.papers._training import one_run
+from hebbax.papers.blur._genomes import PAPER, SMOKE, TriedGenomes, images_of
 from hebbax.papers.blur._regions import draw_region
-from hebbax.plots import GRID, INK, tidy
+from hebbax.plots import INK, tidy
 from hebbax.recipes import QUICKSTART_RULE
 from hebbax.rules import Blur
 
@@ -43,8 +47,7 @@ class Task:
     accuracy: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Toy(Experiment):
+class Toy(TriedGenomes):
     """Two-state genomes, two layers of synapses, meta-trained on functions of the plane.
 
     A number of runs side by side differ in their initial genomes only. All of them are tried on
@@ -60,60 +63,31 @@ class Toy(Experiment):
         f"the errors of always answering the most frequent class (mean over networks)"
     )
     smoke: ClassVar = {
-        "learn": ("random_xor",),
-        "held_out": ("nxor",),
-        "out_of_domain": "digits",
-        "hidden": 4,
-        "unrolls": 2,
-        "runs": 1,
-        "steps": 2,
-        "networks": 2,
-        "points": (1, 2),
-    }
-    paper: ClassVar = {"steps": 10_000, "learning_rate": 5e-4, "clip": 10.0, "networks": 32}
+        **SMOKE, "learn": ("random_xor",), "held_out": ("nxor",), "out_of_domain": "digits",
+        "hidden": 4, "points": (1, 2),
+    }  # fmt: skip
+    paper: ClassVar = {**PAPER, "networks": 32}
 
     learn: tuple[str, ...] = ("and", "xor", "two_moons", "circle", "random_xor")
     held_out: tuple[str, ...] = (
-        "or",
-        "nxor",
-        "quadrant",
-        "slice",
-        "triangle",
-        "square",
-        "cross",
-        "blobs5",
+        *("or", "nxor", "quadrant", "slice", "triangle", "square", "cross", "blobs5"),
     )
     out_of_domain: str = "mnist"
     hidden: int = 20
-    unrolls: int = 10
-    batch: int = 128
     runs: int = 8
     steps: int = 1000
     learning_rate: float = 2e-2
-    clip: float = 1.0
     networks: int = 8
     points: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 15, 20)
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train several runs, try every one on every task."""
         k_test, k_draw = jax.random.split(jax.random.key(seed + 1))
-        found = learn(
-            work / "toy",
-            RULE,
-            [hx.tasks.toy(name) for name in self.learn],
-            unrolls=self.unrolls,
-            steps=self.steps,
-            seed=seed,
-            hidden=(self.hidden,),
-            runs=self.runs,
-            batch=self.batch,
-            query=256,
-            learning_rate=self.learning_rate,
-            clip=self.clip,
-        )
-        thetas = [jax.tree.map(lambda a, r=run: a[r], found.thetas) for run in range(self.runs)]
+        families = [hx.tasks.toy(name) for name in self.learn]
+        found = self.meta_train(work / "toy", RULE, families, (self.hidden,), seed, query=256)
+        thetas = [one_run(found.thetas, run) for run in range(self.runs)]
         roles = {
-            "meta-training": [hx.tasks.toy(name) for name in self.learn],
+            "meta-training": families,
             "held out": [hx.tasks.toy(name) for name in self.held_out],
             "out of domain": [_images(self.out_of_domain)],
         }
@@ -132,9 +106,9 @@ class Toy(Experiment):
         held = [numbers["accuracy"][name]["best_run"] for name in self.held_out]
         shows = (
             f"After {self.unrolls} updates of {self.batch} examples the best of {self.runs} "
-            f"genomes is right on {np.mean(held):.0%} of the points of {len(held)} held-out toy "
-            f"functions (from {min(held):.0%} to {max(held):.0%}); it has learnt {len(learnt)} of "
-            f"them; on {tasks[-1].name} it is right on "
+            f"genomes classifies {np.mean(held):.0%} of the points of {len(held)} held-out toy "
+            f"functions correctly (from {min(held):.0%} to {max(held):.0%}); it has learnt "
+            f"{len(learnt)} of them; on {tasks[-1].name} it is correct on "
             f"{numbers['accuracy'][tasks[-1].name]['best_run']:.0%}."
         )
         figure = self._draw(tasks, thetas[best], known, at, best, worst, k_draw)
@@ -143,24 +117,10 @@ class Toy(Experiment):
     def _try(
         self, family: hx.tasks.AbstractFamily, role: str, thetas: Sequence[PyTree], key: Any
     ) -> Task:
-        curves = [
-            hx.evaluate(
-                RULE,
-                theta,
-                family,
-                hidden=(self.hidden,),
-                steps=max(self.points),
-                batch=self.batch,
-                seeds=self.networks,
-                key=key,
-                at=self.points,
-            )
-            for theta in thetas
-        ]
-        _, y = family.draw(key).test_set()
-        chance = float(np.asarray(y).mean(axis=0).max())
+        trial = {**self.trial(0, (self.hidden,), self.points), "key": key}
+        curves = [hx.evaluate(RULE, theta, family, **trial).accuracy for theta in thetas]
         name = family.name.split(",")[0]
-        return Task(name, role, chance, np.stack([curve.accuracy for curve in curves]))
+        return Task(name, role, most_frequent(family.draw(key)), np.stack(curves))
 
     def _numbers(
         self, tasks: list[Task], known: np.ndarray, at: int, best: int, worst: int
@@ -217,63 +177,68 @@ class Toy(Experiment):
         worst: int,
         key: PRNGKeyArray,
     ) -> Figure:
-        columns = len(self.learn) + len(self.held_out)
-        figure = Figure(figsize=(max(1.35 * columns, 12), 10.5), layout="constrained")
-        parts: Any = figure.subfigures(4, 1, height_ratios=(1.35, 1.9, 1.9, 2.3))
+        """Draw regions, curves of all functions, and what runs are worth, from above."""
+        across, wide = math.ceil((len(self.learn) + len(self.held_out)) / 2), 4
+        figure = Figure(figsize=(12.5, 17.5), layout="constrained")
+        parts: Any = figure.subfigures(4, 1, height_ratios=(4.2, 2.6, 4.4, 3.3))
         regions, trained, held, last = parts.ravel()
-        panels = np.atleast_1d(regions.subplots(1, columns))
-        for axes, name in zip(panels, (*self.learn, *self.held_out), strict=True):
+        panels = np.ravel(regions.subplots(2, across))
+        for axes in panels[len(self.learn) + len(self.held_out) :]:
+            axes.set_visible(False)
+        for axes, name in zip(panels, (*self.learn, *self.held_out), strict=False):
             family = hx.tasks.toy(name)
             draw_region(axes, RULE, theta, family, (self.hidden,), self.unrolls, self.batch, key)
-            title = name.replace("_", " ")
-            axes.set_title(f"{title}*" if name in self.learn else title, fontsize=9, color=INK)
-        regions.suptitle(
+            star = "*" if name in self.learn else ""
+            label(axes, title=name.replace("_", " ") + star)
+        headline(
+            regions,
             f"Predictions of networks after {self.unrolls} updates on an enlarged grid, inputs "
             f"across and up; dots: test points (* meta-trained on)",
-            fontsize=10,
-            color=INK,
         )
         for part, role in ((trained, "meta-training"), (held, "held out")):
             chosen = [task for task in tasks if task.role == role]
-            row = np.atleast_1d(part.subplots(1, len(chosen), sharey=True))
-            for axes, task in zip(row, chosen, strict=True):
-                self._curves(axes, task.accuracy.mean(axis=1), task, best, worst)
-            row[0].set_ylabel("test accuracy", color=INK)
-            part.suptitle(
-                f"{role} functions: {self.runs} runs, mean of {self.networks} networks each",
-                fontsize=10,
-                color=INK,
+            columns = len(chosen) if role == "meta-training" else min(wide, len(chosen))
+            grid = part.subplots(
+                math.ceil(len(chosen) / columns), columns, sharey=True, squeeze=False
+            )
+            for axes, task in zip(grid.ravel(), chosen, strict=False):
+                self._curves(axes, task, best, worst)
+            for axes in grid[:, 0]:
+                label(axes, y="test accuracy")
+            headline(
+                part,
+                f"{role} functions: {self.runs} runs, mean of {self.networks} networks each "
+                f"(dashed: meta-trained length)",
             )
         left, middle, right = last.subplots(1, 3)
-        self._curves(left, tasks[-1].accuracy.mean(axis=1), tasks[-1], best, worst)
-        left.set_title(f"out of domain: {tasks[-1].name}", fontsize=10, color=INK)
-        left.set_ylabel("test accuracy", color=INK)
+        self._curves(left, tasks[-1], best, worst)
+        label(left, y="test accuracy", title=f"out of domain: {tasks[-1].name}")
         scores = _mean(tasks, "held out", at)
         tidy(middle)
         colours = [BEST if r == best else WORST if r == worst else OTHERS for r in range(self.runs)]
         middle.scatter(known, scores, c=colours, edgecolors=INK, linewidths=0.5)
-        middle.set_xlabel(f"mean meta-training accuracy at update {self.unrolls}", color=INK)
-        middle.set_ylabel("mean held-out accuracy", color=INK)
-        middle.set_title(
-            f"a dot a run; correlation {_correlation(known, scores):.2f}", fontsize=10, color=INK
+        label(
+            middle,
+            f"mean meta-training accuracy at update {self.unrolls}",
+            "mean held-out accuracy",
+            f"a dot a run; correlation {_correlation(known, scores):.2f}",
         )
         tidy(right)
         chosen = [task for task in tasks if task.role != "meta-training"]
         right.boxplot([task.accuracy[best, :, at] for task in chosen], widths=0.6)
         names = [task.name.replace("_", " ") for task in chosen]
         right.set_xticks(range(1, len(names) + 1), names, rotation=45, ha="right", fontsize=8)
-        right.set_ylabel("test accuracy", color=INK)
-        right.set_title(
-            f"best run at update {self.unrolls}: {self.networks} fresh networks",
-            fontsize=10,
-            color=INK,
+        label(
+            right,
+            y="test accuracy",
+            title=f"best run at update {self.unrolls}: {self.networks} fresh networks",
         )
-        handles, labels = left.get_legend_handles_labels()
-        last.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+        legend_below(last, [left], ncols=2)
         return figure
 
-    def _curves(self, axes: Axes, lines: np.ndarray, task: Task, best: int, worst: int) -> None:
+    def _curves(self, axes: Axes, task: Task, best: int, worst: int) -> None:
         tidy(axes)
+        lines = task.accuracy.mean(axis=1)
         first = next((r for r in range(self.runs) if r not in (best, worst)), None)
         labels = {
             first: "another run",
@@ -284,14 +249,13 @@ class Toy(Experiment):
             colour = BEST if run == best else WORST if run == worst else OTHERS
             axes.plot(self.points, lines[run], color=colour, lw=1.6, label=labels.get(run))
         axes.axhline(task.chance, color=INK, lw=0.8, ls=":", label="most frequent class")
-        axes.axvline(self.unrolls, color=GRID, lw=1.0)
-        axes.set_title(task.name.replace("_", " "), fontsize=9, color=INK)
-        axes.set_xlabel("updates", color=INK)
+        mark(axes, self.unrolls)
+        label(axes, "updates", title=task.name.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _images(name: str) -> hx.tasks.AbstractFamily:
-    return small_mnist() if name == "mnist" else hx.tasks.by_name(name)
+    return images_of(name) if name == "mnist" else hx.tasks.by_name(name)
 
 
 def _mean(tasks: list[Task], role: str, at: int) -> np.ndarray:

@@ -13,10 +13,13 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.inner import best_backprop
-from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.blur._images import learn
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import TITLES, headline, label, legend_below, sheet
+from hebbax.papers._statistics import last_rows
+from hebbax.papers._training import trial
+from hebbax.papers.blur._genomes import PAPER, Genomes
 from hebbax.papers.blur._xor import BACKPROP
-from hebbax.plots import INK, LEARNER_COLOURS, tidy
+from hebbax.plots import LEARNER_COLOURS
 from hebbax.recipes import MNIST_CROP
 from hebbax.rules import Perceptron
 from hebbax.rules.blur import Network
@@ -29,16 +32,12 @@ INITS = ("backprop", "random")
 # with the two-state multiplicative update, tied synapses and the initial genome of eq. 4 is
 # backpropagation and the others are its neighbours.
 COMMON: dict[str, Any] = {
-    "forward_activation": BACKPROP.forward_activation,
-    "backward_activation": BACKPROP.backward_activation,
-    "last_activation": BACKPROP.last_activation,
-    "normalization": BACKPROP.normalization,
-    "synapse_normalization": BACKPROP.synapse_normalization,
-    "fan_in": BACKPROP.fan_in,
-    "feedback": BACKPROP.feedback,
-    "synapse_update": BACKPROP.synapse_update,
-    "learn_synapse_gain": True,
-}
+    name: getattr(BACKPROP, name)
+    for name in (
+        *("forward_activation", "backward_activation", "last_activation", "normalization"),
+        *("synapse_normalization", "fan_in", "feedback", "synapse_update"),
+    )
+} | {"learn_synapse_gain": True}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +68,7 @@ CORNER = Variant("multiplicative_second_state", True, True, "backprop")
 """Starts as backpropagation."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Variants(Experiment):
+class Variants(Genomes):
     """Every variant meta-trained on small MNIST and on 10-way Omniglot, tested on both."""
 
     name: ClassVar = "blur/variants"
@@ -86,25 +84,11 @@ class Variants(Experiment):
         f"norm"
     )
     smoke: ClassVar = {
-        "backward_updates": ("multiplicative_second_state",),
-        "symmetric": (True,),
-        "single_state": (True,),
-        "inits": ("backprop",),
-        "data": ("mnist",),
-        "hidden": 4,
-        "unrolls": 2,
-        "steps": 2,
-        "runs": 1,
-        "subsets": 2,
-        "rates": (0.1,),
-    }
-    paper: ClassVar = {
-        "hidden": 64,
-        "steps": 10_000,
-        "learning_rate": 5e-4,
-        "clip": 10.0,
-        "runs": 8,
-    }
+        "backward_updates": ("multiplicative_second_state",), "symmetric": (True,),
+        "single_state": (True,), "inits": ("backprop",), "data": ("mnist",), "hidden": 4,
+        "unrolls": 2, "steps": 2, "runs": 1, "subsets": 2, "rates": (0.1,),
+    }  # fmt: skip
+    paper: ClassVar = {**PAPER, "hidden": 64}
 
     backward_updates: tuple[str, ...] = UPDATES
     symmetric: tuple[bool, ...] = (True, False)
@@ -114,12 +98,6 @@ class Variants(Experiment):
     size: int = 10
     """Side of the images in pixels."""
     hidden: int = 32
-    unrolls: int = 10
-    batch: int = 128
-    steps: int = 500
-    learning_rate: float = 1e-2
-    clip: float = 1.0
-    runs: int = 2
     random_scale: float = 0.3
     subsets: int = 10
     """Networks a test: on Omniglot each with ten characters of its own."""
@@ -137,9 +115,13 @@ class Variants(Experiment):
         for variant in variants:
             for source, family in learnt_from.items():
                 rule = variant.rule(self.random_scale)
-                theta = self._learn(work, source, variant, rule, family, seed)
+                place = work / source / "-".join(map(str, dataclasses.astuple(variant)))
+                theta = self.meta_train(place, rule, [family], (self.hidden,), seed).theta
                 for target, test in tested_on.items():
-                    accuracy[source, target, variant] = self._try(rule, theta, test, seed)
+                    # Those of a network that overflowed are those of chance.
+                    accuracy[source, target, variant] = hx.evaluate(
+                        rule, theta, test, **self._trial(seed)
+                    ).after(self.unrolls)
         sgd = {name: self._sgd(family, seed) for name, family in tested_on.items()}
         numbers, holds = self._decide(accuracy, sgd, error, variants)
         shows = (
@@ -147,16 +129,16 @@ class Variants(Experiment):
             f"meta-trained on; the corner's first update is gradient descent's to {error:.0e}."
         )
         rows = [
-            {"trained_on": source, "tested_on": target, **dataclasses.asdict(variant),
-             "subset": subset, "accuracy": float(value)}
+            row
             for (source, target, variant), values in accuracy.items()
-            for subset, value in enumerate(values)
+            for row in last_rows(
+                values, each="subset", trained_on=source, tested_on=target,
+                **dataclasses.asdict(variant),
+            )
         ]  # fmt: skip
-        rows += [
-            {"trained_on": f"SGD, rate {rate:g}", "tested_on": name, "subset": subset,
-             "accuracy": float(value)}
-            for name, (values, rate) in sgd.items() for subset, value in enumerate(values)
-        ]  # fmt: skip
+        for name, (values, rate) in sgd.items():
+            labels: dict[str, Any] = {"trained_on": f"SGD, rate {rate:g}", "tested_on": name}
+            rows += last_rows(values, each="subset", **labels)
         return Finding(rows, numbers, holds, shows, self._draw(accuracy, sgd, variants))
 
     def _family(self, name: str, split: str) -> hx.tasks.AbstractFamily:
@@ -164,40 +146,14 @@ class Variants(Experiment):
             return hx.tasks.omniglot(ways=10, size=self.size, split=split)
         return hx.tasks.images(name, size=self.size, crop=MNIST_CROP)
 
-    def _learn(
-        self, work: Path, source: str, variant: Variant, rule: hx.Blur, family: Any, seed: int
-    ) -> Any:
-        place = "-".join(str(value) for value in dataclasses.asdict(variant).values())
-        return learn(
-            work / source / place,
-            rule,
-            [family],
-            unrolls=self.unrolls,
-            steps=self.steps,
-            seed=seed,
-            hidden=(self.hidden,),
-            runs=self.runs,
-            batch=self.batch,
-            learning_rate=self.learning_rate,
-            clip=self.clip,
-        ).theta
-
-    def _settings(self, seed: int) -> dict[str, Any]:
-        return {
-            "hidden": (self.hidden,),
-            "steps": self.unrolls,
-            "batch": self.batch,
-            "seeds": self.subsets,
-            "key": jax.random.key(seed + 1),
-            "at": (self.unrolls,),
-        }
-
-    def _try(self, rule: hx.Blur, theta: Any, family: Any, seed: int) -> np.ndarray:
-        """Return test accuracies; those of a network that overflowed are those of chance."""
-        return hx.evaluate(rule, theta, family, **self._settings(seed)).after(self.unrolls)
+    def _trial(self, seed: int) -> dict[str, Any]:
+        return trial(
+            seed, hidden=(self.hidden,), points=(self.unrolls,), batch=self.batch,
+            networks=self.subsets,
+        )  # fmt: skip
 
     def _sgd(self, family: Any, seed: int) -> tuple[np.ndarray, float]:
-        curves, rates = best_backprop("sgd", family, rates=self.rates, **self._settings(seed))
+        curves, rates = best_backprop("sgd", family, rates=self.rates, **self._trial(seed))
         return curves.after(self.unrolls), float(rates[-1])
 
     def _gradient_error(self, seed: int) -> float:
@@ -262,32 +218,23 @@ class Variants(Experiment):
         sgd: dict[str, tuple[np.ndarray, float]],
         variants: list[Variant],
     ) -> Figure:
-        count = len(self.data)
-        figure = Figure(
-            figsize=(4.5 + 3.6 * count * 1.3, 1.6 + 0.21 * count * len(variants)),
-            layout="constrained",
-        )
-        grid = figure.subplots(count, count, sharex=True, sharey=True, squeeze=False)
-        for row, target in zip(grid, self.data, strict=True):
-            for axes, source in zip(row, self.data, strict=True):
-                self._panel(axes, accuracy, sgd, variants, source, target)
-        for axes in grid[:, 0]:
-            axes.set_yticks(_places(variants), [v.name for v in variants], fontsize=7)
-            for label, variant in zip(axes.get_yticklabels(), variants, strict=True):
-                label.set_fontweight("bold" if variant == CORNER else "normal")
-        for axes in grid[-1]:
-            axes.set_xlabel(f"test accuracy after {self.unrolls} updates", color=INK)
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-        figure.suptitle(
+        figure, [panels] = sheet(
+            4.5 + 4.2 * len(self.data), 1.8 + 0.3 * len(variants), columns=len(self.data),
+            sharey=True,
+        )  # fmt: skip
+        for axes, target in zip(panels, self.data, strict=True):
+            self._panel(axes, accuracy, sgd, variants, target)
+        panels[0].set_yticks(_places(variants), [v.name for v in variants], fontsize=8)
+        for words, variant in zip(panels[0].get_yticklabels(), variants, strict=True):
+            words.set_fontweight("bold" if variant == CORNER else "normal")
+        legend_below(figure, panels[:1], ncols=2)
+        return headline(
+            figure,
             f"Variants of the rule; images of {self.size} by {self.size} pixels, {self.hidden} "
-            f"hidden units, best of {self.runs} genomes; mean and standard deviation of "
-            f"{self.subsets} networks\n(on Omniglot each with ten characters of its own); "
+            f"hidden units, best of {self.runs} genomes;\nmean and standard deviation of "
+            f"{self.subsets} networks (on Omniglot each with ten characters of its own); "
             f"bold: the corner that starts as backpropagation",
-            fontsize=10,
-            color=INK,
         )
-        return figure
 
     def _panel(
         self,
@@ -295,26 +242,29 @@ class Variants(Experiment):
         accuracy: dict[tuple[str, str, Variant], np.ndarray],
         sgd: dict[str, tuple[np.ndarray, float]],
         variants: list[Variant],
-        source: str,
         target: str,
     ) -> None:
-        tidy(axes)
         axes.set_xlim(0, 1)
-        places = _places(variants)
-        for init, colour in zip(self.inits, LEARNER_COLOURS[2::-2], strict=False):
+        cases = itertools.product(enumerate(self.data), self.inits)
+        for ((index, source), init), colour in zip(cases, LEARNER_COLOURS, strict=False):
             chosen = [i for i, variant in enumerate(variants) if variant.genome_init == init]
             each = [accuracy[source, target, variants[i]] for i in chosen]
             axes.errorbar(
                 [values.mean() for values in each],
-                places[chosen],
+                # Those of other data a little lower.
+                _places(variants)[chosen] - 0.35 * index,
                 xerr=[values.std() for values in each],
-                fmt="o", ms=4, color=colour, capsize=2, lw=1,
-                label=f"{init} initial genome",
+                fmt="os"[index % 2], ms=4, color=colour, capsize=2, lw=1,
+                label=f"meta-trained on {TITLES.get(source, source)}, {init} initial genome",
             )  # fmt: skip
         axes.axvline(
             sgd[target][0].mean(), color="black", lw=1.2, label="SGD, best of its learning rates"
         )
-        axes.set_title(f"meta-trained on {source}, tested on {target}", fontsize=10, color=INK)
+        label(
+            axes,
+            f"test accuracy after {self.unrolls} updates",
+            title=f"tested on {TITLES.get(target, target)}",
+        )
 
 
 def _places(variants: list[Variant]) -> np.ndarray:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PyTree
 
 import hebbax as hx
+from hebbax.papers._training import learn
 from hebbax.rules.blur import Normalization, SynapseNormalization
 
 TRAINED = hx.Blur(
@@ -62,23 +61,17 @@ def forward_synapses(net: Any) -> list[Any]:
     return [array for layer in net.layers for array in (layer.weight, layer.bias)]
 
 
-def learn_xor(work: Path, hidden: int, steps: int, seed: int) -> PyTree:
-    """Meta-train the genome of `TRAINED` on xor, or go on with the run in `work`."""
-    rate = optax.cosine_decay_schedule(2e-2, steps, alpha=0.02)
-    return hx.meta_train(
-        TRAINED,
-        [hx.tasks.toy("xor"), hx.tasks.toy("random_xor")],
+def learners(
+    work: Path, hidden: int, steps: int, seed: int
+) -> dict[str, tuple[hx.AbstractRule, PyTree]]:
+    """Return a genome meta-trained on xor (in `work`, gone on with), and backpropagation."""
+    found = learn(
+        work, TRAINED, [hx.tasks.toy("xor"), hx.tasks.toy("random_xor")],
         hx.objectives.OnlineCrossEntropy(steps=20, batch=128, query=256),
-        hx.methods.Gradient(optax.adam(rate), clip=1.0),
-        hidden=(hidden,),
-        steps=steps,
-        key=jax.random.key(seed),
-        directory=work,
-        validation=8,
-        log_every=min(50, steps),
-        checkpoint_every=min(250, steps),
-        progress=True,
-    ).theta
+        steps=steps, seed=seed, hidden=(hidden,), learning_rate=2e-2, validation=8,
+    )  # fmt: skip
+    backprop = BACKPROP.init(jax.random.key(seed))
+    return {"genome": (TRAINED, found.theta), "backpropagation": (BACKPROP, backprop)}
 
 
 def subject(
@@ -93,5 +86,5 @@ def subject(
         net, _ = hx.unroll(rule, theta, net, xs, ys)
     x, y = family.stream(k_batch, 1, batch)
     test_x, test_y = family.test_set()
-    right = hx.losses.accuracy(jax.jit(rule.predict)(theta, net, test_x), test_y)
-    return Subject(rule, theta, net, x[0], y[0], float(jnp.asarray(right)))
+    correct = hx.losses.accuracy(jax.jit(rule.predict)(theta, net, test_x), test_y)
+    return Subject(rule, theta, net, x[0], y[0], float(correct))

@@ -2,29 +2,30 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
+from hebbax.papers._figures import band, headline, sheet, sizes
+from hebbax.papers._statistics import rounded, rows
 from hebbax.papers.unsupervised._curves import (
     ERRORS,
+    PAPER,
+    SMOKE,
     Accuracies,
     accuracies,
-    draw_curve,
     draw_gains,
     dress,
     gain,
-    rows,
+    improved,
+    shipped,
 )
 from hebbax.papers.unsupervised._few_shot import few_shot
-from hebbax.plots import INK
-from hebbax.rules import UnsupervisedRule
 
 
-@dataclasses.dataclass(frozen=True)
 class Activations(Experiment):
     """The shipped rule on networks of other neurons than the ones it was meta-trained on."""
 
@@ -38,22 +39,8 @@ class Activations(Experiment):
         f"for every activation function the mean over runs of the gain in few-shot test accuracy "
         f"over the fresh network exceeds {ERRORS} of its standard errors"
     )
-    smoke: ClassVar = {
-        "data": "digits",
-        "size": 8,
-        "activations": ("relu", "step"),
-        "hidden": (),
-        "points": (0, 2),
-        "runs": 2,
-        "tested": 100,
-    }
-    paper: ClassVar = {
-        "hidden": (128, 128, 128, 128),
-        "points": (0, 10, 30, 100, 300, 1000, 3000),
-        "batch": 128,
-        "runs": 10,
-        "tested": 10_000,
-    }
+    smoke: ClassVar = {**SMOKE, "activations": ("relu", "step"), "hidden": ()}
+    paper: ClassVar = {**PAPER, "points": (0, 10, 30, 100, 300, 1000, 3000)}
 
     rule: str = "unsupervised/small"
     data: str = "mnist"
@@ -70,8 +57,7 @@ class Activations(Experiment):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Train networks of every kind of neurons."""
-        rule, theta = hx.zoo.load(self.rule)
-        assert isinstance(rule, UnsupervisedRule)
+        rule, theta = shipped(self.rule)
         found = {
             activation: accuracies(
                 dataclasses.replace(rule, activation=activation),
@@ -87,51 +73,47 @@ class Activations(Experiment):
         }
         gains = {activation: gain(curves) for activation, curves in found.items()}
         options = hx.zoo.card(self.rule)["options"]
-        taught = set(options["activations"])
-        holds = all(g["gain"] > ERRORS * g["standard_error"] for g in gains.values())
+        known = set(options["activations"])
+        holds = all(map(improved, gains.values()))
         least = min(gains, key=lambda activation: gains[activation]["gain"])
         most = max(gains, key=lambda activation: gains[activation]["gain"])
         shows = (
             f"After {self.points[-1]:,} updates accuracy has grown for "
-            f"{sum(g['gain'] > ERRORS * g['standard_error'] for g in gains.values())} of "
+            f"{sum(map(improved, gains.values()))} of "
             f"{len(gains)} activation functions, by {gains[least]['gain']:.1%} ({least}) to "
             f"{gains[most]['gain']:.1%} ({most})."
         )
         shows += (
-            f" In meta-training it had {' and '.join(sorted(taught))} alone, their arguments times "
+            f" In meta-training it had {' and '.join(sorted(known))} alone, their arguments times "
             f"{' or '.join(f'{slope:g}' for slope in options['slopes'])}."
         )
         if "step" in gains:
             step = gains["step"]
             shows += f" The step function goes from {step['before']:.1%} to {step['after']:.1%}."
         table = [
-            line for a, curves in found.items() for line in rows(curves, self.points, activation=a)
+            line
+            for name, curves in found.items()
+            for line in rows(curves, self.points, each="run", form=rounded, activation=name)
         ]
-        return Finding(table, {"gains": gains}, holds, shows, self._draw(found, gains, taught))
+        return Finding(table, {"gains": gains}, holds, shows, self._draw(found, gains, known))
 
     def _draw(
-        self,
-        found: dict[str, Accuracies],
-        gains: dict[str, dict[str, float]],
-        taught: set[str],
+        self, found: dict[str, Accuracies], gains: dict[str, dict[str, float]], known: set[str]
     ) -> Figure:
-        figure = Figure(figsize=(11, 4.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        figure, [[left, right]] = sheet(11, 4.6, columns=2)
         colours = colormaps["turbo"]([0.05 + 0.9 * i / len(found) for i in range(len(found))])
         for colour, (activation, curves) in zip(colours, found.items(), strict=True):
-            special = {"linestyle": "--"} if activation in taught else {}
-            draw_curve(left, self.points, curves, activation, colour, **special)
+            special: dict[str, Any] = {"linestyle": "--"} if activation in known else {}
+            band(left, self.points, curves, activation, colour, errors=True, **special)
         dress(left, self.points, self.batch)
         left.legend(frameon=False, fontsize=8, ncols=2, loc="best")
         order = sorted(gains, key=lambda activation: -gains[activation]["gain"])
         draw_gains(right, {a: gains[a] for a in order}, f"after {self.points[-1]:,} updates")
         right.legend(frameon=False, fontsize=8, loc="best")
-        sizes = "-".join(map(str, (self.size**2, *self.hidden, 32)))
-        figure.suptitle(
+        return headline(
+            figure,
             f"Activation functions never seen in meta-training (dashed: those that were); "
-            f"{self.data} at {self.size} by {self.size}, networks {sizes}\n"
+            f"{self.data} at {self.size} by {self.size}, networks "
+            f"{sizes(self.size**2, *self.hidden, 32)}\n"
             f"mean and standard error of {self.runs} networks, ten labelled examples a class",
-            fontsize=11,
-            color=INK,
         )
-        return figure

@@ -1,6 +1,5 @@
 """Figure 7: networks far wider and deeper than those of meta-training."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -10,25 +9,24 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
+from hebbax.papers._figures import band, headline, label, sheet
+from hebbax.papers._statistics import mean_and_error, rounded, rows
 from hebbax.papers.unsupervised._curves import (
     ERRORS,
+    PAPER,
+    SMOKE,
     Accuracies,
     accuracies,
-    draw_curve,
     dress,
     gain,
-    mean_and_error,
-    rows,
+    improved,
+    shipped,
 )
 from hebbax.papers.unsupervised._few_shot import few_shot
-from hebbax.plots import INK, tidy
-from hebbax.rules import UnsupervisedRule
 
 
-@dataclasses.dataclass(frozen=True)
-class Architectures(Experiment):
+class WidthAndDepth(Experiment):
     """The shipped rule on networks of many widths, and of up to eleven layers."""
 
     name: ClassVar = "unsupervised/architectures"
@@ -44,27 +42,14 @@ class Architectures(Experiment):
         f"difference (runs paired by their data)"
     )
     smoke: ClassVar = {
-        "data": "digits",
-        "size": 8,
-        "widths": (4, 16),
-        "depths": (3,),
-        "units": 8,
-        "points": (0, 2),
-        "deep_points": (0, 2),
-        "runs": 2,
-        "tested": 100,
-    }
+        **SMOKE, "widths": (4, 16), "depths": (3,), "units": 8, "deep_points": (0, 2),
+    }  # fmt: skip
     paper: ClassVar = {
-        "widths": (10, 32, 100, 320, 1000, 3200, 10_000),
-        "width_layers": 5,
-        "depths": (2, 3, 5, 8, 11),
-        "units": 128,
-        "points": (0, 10, 100, 1000, 3000),
+        **{name: value for name, value in PAPER.items() if name != "hidden"},
+        "widths": (10, 32, 100, 320, 1000, 3200, 10_000), "width_layers": 5,
+        "depths": (2, 3, 5, 8, 11), "units": 128, "points": (0, 10, 100, 1000, 3000),
         "deep_points": (0, 10, 100, 1000, 3000),
-        "batch": 128,
-        "runs": 10,
-        "tested": 10_000,
-    }
+    }  # fmt: skip
 
     rule: str = "unsupervised/small"
     data: str = "mnist"
@@ -94,11 +79,11 @@ class Architectures(Experiment):
         gains = {"width": _gains(wide), "depth": _gains(deep)}
         lead, error = mean_and_error(wide[self.widths[-1]][:, -1] - wide[self.widths[0]][:, -1])
         every = [g for part in gains.values() for g in part.values()]
-        improved = [g["gain"] > ERRORS * g["standard_error"] for g in every]
+        gained = [improved(g) for g in every]
         numbers = {"gains": gains, "lead_of_the_widest": {"mean": lead, "standard_error": error}}
         last = gains["depth"][str(self.depths[-1])]
         shows = (
-            f"{sum(improved)} of {len(improved)} architectures gain; after "
+            f"{sum(gained)} of {len(gained)} architectures gain; after "
             f"{self.points[-1]:,} updates {_listed(self.widths)} units a hidden layer reach "
             + ", ".join(f"{g['after']:.1%}" for g in gains["width"].values())
             + f"; after {self.deep_points[-1]:,} updates {self.depths[-1]} layers have gone from "
@@ -111,14 +96,13 @@ class Architectures(Experiment):
                 ("depth", deep, self.deep_points),
             )
             for value, curves in found.items()
-            for line in rows(curves, points, varied=part, value=value)
+            for line in rows(curves, points, each="run", form=rounded, varied=part, value=value)
         ]
-        holds = all(improved) and lead > ERRORS * error
+        holds = all(gained) and lead > ERRORS * error
         return Finding(table, numbers, holds, shows, self._draw(wide, deep))
 
     def _train(self, hidden: tuple[int, ...], points: Sequence[int], seed: int) -> Accuracies:
-        rule, theta = hx.zoo.load(self.rule)
-        assert isinstance(rule, UnsupervisedRule)
+        rule, theta = shipped(self.rule)
         return accuracies(
             rule,
             theta,
@@ -131,8 +115,7 @@ class Architectures(Experiment):
         )
 
     def _draw(self, wide: Mapping[int, Accuracies], deep: Mapping[int, Accuracies]) -> Figure:
-        figure = Figure(figsize=(11, 8), layout="constrained")
-        grid = figure.subplots(2, 2, sharey=True)
+        figure, grid = sheet(11, 8, 2, 2, sharey=True)
         trained, size = self.width_layers, self.size**2
         width = f"Width: {trained} layers of weights"
         depth = f"Depth: {self.units} units a hidden layer"
@@ -141,7 +124,7 @@ class Architectures(Experiment):
             (grid[1], deep, self.deep_points, "layers of weights", depth),
         ):
             self._curves(left, found, points)
-            left.set_title(title, fontsize=10, color=INK)
+            label(left, title=title)
             left.legend(frameon=False, fontsize=8, ncols=2, title=what, title_fontsize=8)
             self._ends(right, found, points, what)
         grid[1, 1].set_xticks(list(deep), [str(depth) for depth in deep])
@@ -149,18 +132,16 @@ class Architectures(Experiment):
         grid[0, 1].set_xticks(list(wide), [f"{width:,}" for width in wide])
         for axes in grid[:, 1]:
             axes.minorticks_off()
-        figure.suptitle(
+        return headline(
+            figure,
             f"The rule on networks of other sizes; {self.data}, {size} inputs, 32 features\n"
             f"mean and standard error of {self.runs} networks, ten labelled examples a class",
-            fontsize=11,
-            color=INK,
         )
-        return figure
 
     def _curves(self, axes: Axes, found: Mapping[int, Accuracies], points: Sequence[int]) -> None:
         colours = colormaps["viridis"]([0.9 * i / len(found) for i in range(len(found))])
         for colour, (value, curves) in zip(colours, found.items(), strict=True):
-            draw_curve(axes, points, curves, f"{value:,}", colour)
+            band(axes, points, curves, f"{value:,}", colour, errors=True)
         dress(axes, points, self.batch)
 
     def _ends(
@@ -169,11 +150,10 @@ class Architectures(Experiment):
         """Draw accuracy over the sizes after each number of updates."""
         colours = colormaps["inferno"]([0.8 * i / len(points) for i in range(len(points))])
         for index, (colour, updates) in enumerate(zip(colours, points, strict=True)):
-            label = f"{updates:,} updates" if updates else "random initialisation"
+            words = f"{updates:,} updates" if updates else "random initialisation"
             joined = np.stack([curves[:, index] for curves in found.values()], axis=1)
-            draw_curve(axes, list(found), joined, label, colour, marker="o", markersize=4)
-        tidy(axes)
-        axes.set_xlabel(what, color=INK)
+            band(axes, list(found), joined, words, colour, errors=True, marker="o", markersize=4)
+        label(axes, what, "test accuracy")
         axes.legend(frameon=False, fontsize=8, ncols=2)
 
 

@@ -1,20 +1,24 @@
 """Few-shot accuracy over the updates of a learning rule, for several networks."""
 
-import statistics
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, PyTree
 from matplotlib.axes import Axes
 
+import hebbax as hx
+from hebbax.papers._figures import label, logarithmic_from_zero
+from hebbax.papers._statistics import mean_and_error
 from hebbax.papers.unsupervised._few_shot import FewShot, read_out
 from hebbax.papers.unsupervised._learners import by_rule
-from hebbax.plots import INK, tidy
+from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
 
 ERRORS = 2
 """Standard errors that a gain, a fall or a loss must exceed to count."""
+SMOKE = {"data": "digits", "size": 8, "points": (0, 2), "runs": 2, "tested": 100}
+PAPER = {"hidden": (128, 128, 128, 128), "batch": 128, "runs": 10, "tested": 10_000}
+"""What experiments on few-shot accuracy change for these budgets."""
 Accuracies = Float[np.ndarray, "runs points"]
 OURS, RANDOM = "#D55E00", "#9AA5B1"
 """Colours of the learned rule and of what it is compared with."""
@@ -51,11 +55,11 @@ def accuracies(
     return np.asarray(lines)
 
 
-def mean_and_error(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Return the mean and its standard error, which is 0 for a single value."""
-    values = [float(value) for value in values]
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return statistics.fmean(values), error
+def shipped(name: str) -> tuple[UnsupervisedRule, PyTree]:
+    """Return a rule of the zoo, and its θ."""
+    rule, theta = hx.zoo.load(name)
+    assert isinstance(rule, UnsupervisedRule)
+    return rule, theta
 
 
 def gain(found: Accuracies) -> dict[str, float]:
@@ -69,39 +73,19 @@ def gain(found: Accuracies) -> dict[str, float]:
     }
 
 
-def rows(found: Accuracies, at: Sequence[int], **also: Any) -> list[dict[str, Any]]:
-    """Return a line of the table for each run and number of updates."""
-    return [
-        {**also, "run": run, "updates": updates, "accuracy": round(float(accuracy), 4)}
-        for run, line in enumerate(found)
-        for updates, accuracy in zip(at, line, strict=True)
-    ]
+def improved(found: Mapping[str, float]) -> bool:
+    """Whether a `gain` is more than chance makes."""
+    return found["gain"] > ERRORS * found["standard_error"]
 
 
-def draw_curve(
-    axes: Axes, at: Sequence[int], found: Accuracies, label: str, colour: Any, **style: Any
-) -> None:
-    """Draw the mean over runs with a band of one standard error to either side."""
-    points = [mean_and_error(column) for column in found.T]
-    mean, error = (np.asarray(part) for part in zip(*points, strict=True))
-    axes.fill_between(at, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(at, mean, color=colour, linewidth=1.7, label=label, **style)
-
-
-def dress(axes: Axes, at: Sequence[int], batch: int, what: str = "test accuracy") -> None:
+def dress(axes: Axes, at: Sequence[int], batch: int) -> None:
     """Label axes of accuracy over updates, whose first stands for the fresh network."""
-    tidy(axes)
-    axes.set_xscale("symlog", linthresh=max(1, min((u for u in at if u), default=1)))
-    axes.set_xticks(list(at), [f"{u:,}" for u in at])
-    axes.minorticks_off()
-    axes.set_xlim(min(at), max(at))
-    axes.set_xlabel(f"updates of {batch} unlabelled examples", color=INK)
-    axes.set_ylabel(what, color=INK)
+    logarithmic_from_zero(axes, at)
+    label(axes, f"updates of {batch} unlabelled examples", "test accuracy")
 
 
 def draw_gains(axes: Axes, gains: dict[str, dict[str, float]], what: str) -> None:
     """Draw a line from the accuracy before to that after, one above the other for each name."""
-    tidy(axes)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.grid(axis="y", visible=False)
     for place, found in enumerate(gains.values()):
@@ -124,4 +108,4 @@ def draw_gains(axes: Axes, gains: dict[str, dict[str, float]], what: str) -> Non
     axes.set_yticks(range(len(gains)), list(gains))
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.set_xlabel("test accuracy, and points gained", color=INK)
+    label(axes, "test accuracy, and points gained")

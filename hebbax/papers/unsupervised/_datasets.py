@@ -2,18 +2,19 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
+from hebbax.papers._figures import headline, label, sheet, sizes
+from hebbax.papers._statistics import last_rows, mean_and_error, rounded
 from hebbax.papers.unsupervised import _learners, _prototypes, _trained
+from hebbax.papers.unsupervised._curves import shipped
 from hebbax.papers.unsupervised._few_shot import FewShot, few_shot, read_out
-from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
 
 Score = Mapping[Any, float]
@@ -26,7 +27,6 @@ FLOOR = 0.1
 """How far the rule is to be ahead of random initialisation on MNIST at the smallest size."""
 
 
-@dataclasses.dataclass(frozen=True)
 class DataSets(Experiment):
     """The shipped rule on data it has not seen, with ten labelled examples a class."""
 
@@ -44,25 +44,13 @@ class DataSets(Experiment):
         "the settings that are best on the test set)"
     )
     smoke: ClassVar = {
-        "data": ("digits",),
-        "sizes": (8,),
-        "families": ("glyphs",),
-        "hidden": (12,),
-        "updates": 2,
-        "runs": 2,
-        "tested": 100,
-        "rates": (1e-2,),
-        "points": (2,),
-        "label_points": (2,),
-    }
+        "data": ("digits",), "sizes": (8,), "families": ("glyphs",), "hidden": (12,), "updates": 2,
+        "runs": 2, "tested": 100, "rates": (1e-2,), "points": (2,), "label_points": (2,),
+    }  # fmt: skip
     paper: ClassVar = {
-        "hidden": (128, 128, 128, 128),
-        "updates": 3000,
-        "batch": 128,
-        "points": (10_000, 100_000),
-        "label_points": (100, 1000, 10_000),
-        "tested": 10_000,
-    }
+        "hidden": (128, 128, 128, 128), "updates": 3000, "batch": 128, "points": (10_000, 100_000),
+        "label_points": (100, 1000, 10_000), "tested": 10_000,
+    }  # fmt: skip
 
     rule: str = "unsupervised/small"
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
@@ -82,8 +70,7 @@ class DataSets(Experiment):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Judge every learner on every data set at every size."""
-        rule, theta = hx.zoo.load(self.rule)
-        assert isinstance(rule, UnsupervisedRule)
+        rule, theta = shipped(self.rule)
         if self.step_size is not None:
             rule = dataclasses.replace(rule, step_size=self.step_size)
         rows, numbers = [], {}
@@ -92,7 +79,15 @@ class DataSets(Experiment):
             for name in self.data:
                 scores = self._learners(name, size, seed, rule, theta)
                 scores["prototypical network"] = self._prototypes(name, size, seed, nets)
-                rows += self._rows(name, size, scores)
+                rows += [
+                    row
+                    for learner, found in scores.items()
+                    for setting, accuracies in found.items()
+                    for row in last_rows(
+                        accuracies, each="run", form=rounded, data=name, size=size,
+                        learner=learner, setting=str(setting),
+                    )
+                ]  # fmt: skip
                 numbers[f"{name} {size}"] = {
                     learner: _summary(found) for learner, found in scores.items()
                 }
@@ -131,18 +126,18 @@ class DataSets(Experiment):
     def _learners(
         self, name: str, size: int, seed: int, rule: UnsupervisedRule, theta: Any
     ) -> dict[str, Scores]:
-        sizes = (size * size, *self.hidden, self.features)
+        layers = (size * size, *self.hidden, self.features)
 
         def by_rule(given: FewShot, own: int) -> Score:
             at = (0, self.updates)
-            found = _learners.by_rule(rule, theta, given, sizes, at, self.batch, own)
+            found = _learners.by_rule(rule, theta, given, layers, at, self.batch, own)
             return {updates: read_out(f, given) for updates, f in found.items()}
 
         def by_vae(given: FewShot, own: int) -> Score:
             return {
                 (rate, point): read_out(f, given)
                 for rate in self.rates
-                for point, f in _trained.by_vae(given, sizes, self.points, rate, own).items()
+                for point, f in _trained.by_vae(given, layers, self.points, rate, own).items()
             }
 
         def by_labels(given: FewShot, own: int) -> Score:
@@ -150,7 +145,7 @@ class DataSets(Experiment):
                 (rate, point): accuracy
                 for rate in self.rates
                 for point, accuracy in _trained.by_labels(
-                    given, sizes, self.label_points, rate, own
+                    given, layers, self.label_points, rate, own
                 ).items()
             }
 
@@ -178,43 +173,26 @@ class DataSets(Experiment):
             hx.tasks.glyphs(10, size) if name == "glyphs" else hx.tasks.subsets(name, 10, size)
             for name in self.families
         ]
-        sizes = (size * size, *self.hidden, self.features)
+        layers = (size * size, *self.hidden, self.features)
         return {
             (rate, point): net
             for rate in self.rates
-            for point, net in _prototypes.networks(families, sizes, self.points, rate, seed).items()
+            for point, net in _prototypes.networks(
+                families, layers, self.points, rate, seed
+            ).items()
         }
 
     def _prototypes(self, name: str, size: int, seed: int, nets: Mapping[Any, Any]) -> Scores:
         # Pixels stay where they are: the network knows their places from meta-training.
-        return self._each(
-            name,
-            size,
-            seed,
-            lambda given, _: {s: _prototypes.accuracy(net, given) for s, net in nets.items()},
-            permute=False,
-        )
+        def score(given: FewShot, own: int) -> Score:
+            return {setting: _prototypes.accuracy(net, given) for setting, net in nets.items()}
 
-    def _rows(self, name: str, size: int, scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
-        return [
-            {
-                "data": name,
-                "size": size,
-                "learner": learner,
-                "setting": str(setting),
-                "run": run,
-                "accuracy": round(accuracy, 4),
-            }
-            for learner, found in scores.items()
-            for setting, accuracies in found.items()
-            for run, accuracy in enumerate(accuracies)
-        ]
+        return self._each(name, size, seed, score, permute=False)
 
     def _draw(self, numbers: Mapping[str, Any]) -> Figure:
         places = [place for place in numbers if place != "leads"]
         learners = list(numbers[places[0]])
-        figure = Figure(figsize=(max(6.0, 2.9 * len(places)), 4), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(1, len(places), sharey=True))
+        figure, [grid] = sheet(max(6.0, 2.9 * len(places)), 4, columns=len(places), sharey=True)
         for axes, place in zip(grid, places, strict=True):
             found = [numbers[place][learner] for learner in learners]
             axes.bar(
@@ -225,24 +203,17 @@ class DataSets(Experiment):
                 capsize=3,
             )
             axes.set_xticks(range(len(learners)), learners, rotation=60, ha="right", fontsize=8)
-            axes.set_title(place, fontsize=10, color=INK)
-        grid[0].set_ylabel("test accuracy", color=INK)
-        sizes = "-".join(map(str, (*self.hidden, self.features)))
-        figure.suptitle(
-            f"Ten labelled examples a class, networks pixels-{sizes}\n"
+            label(axes, title=place)
+        label(grid[0], y="test accuracy")
+        return headline(
+            figure,
+            f"Ten labelled examples a class, networks pixels-{sizes(*self.hidden, self.features)}\n"
             f"mean of {self.runs} runs with standard errors",
-            fontsize=11,
-            color=INK,
         )
-        return figure
 
 
 def _summary(found: Scores) -> dict[str, Any]:
     """Return mean and standard error with the setting that has the best mean."""
     best = max(found, key=lambda setting: statistics.fmean(found[setting]))
-    accuracies: Sequence[float] = found[best]
-    return {
-        "mean": statistics.fmean(accuracies),
-        "standard_error": statistics.stdev(accuracies) / len(accuracies) ** 0.5,
-        "setting": str(best),
-    }
+    mean, error = mean_and_error(found[best])
+    return {"mean": mean, "standard_error": error, "setting": str(best)}

@@ -1,6 +1,5 @@
 """Figure 10: what the rule does to two moons and to digits, on principal components."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -13,11 +12,11 @@ from sklearn.decomposition import PCA
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.unsupervised._curves import OURS
+from hebbax.papers._figures import headline, label, sizes
+from hebbax.papers.unsupervised._curves import OURS, shipped
 from hebbax.papers.unsupervised._few_shot import FewShot, few_shot, read_out
 from hebbax.papers.unsupervised._learners import by_rule
 from hebbax.plots import INK, tidy
-from hebbax.rules import UnsupervisedRule
 
 SHARE = 0.95
 """Of the variance, which the components that are counted explain."""
@@ -46,7 +45,6 @@ class Embedding(NamedTuple):
         return int(np.searchsorted(self.explained, SHARE)) + 1
 
 
-@dataclasses.dataclass(frozen=True)
 class Embeddings(Experiment):
     """Features before and after the rule's updates, two moons beside digits."""
 
@@ -105,16 +103,12 @@ class Embeddings(Experiment):
             + "."
         )
         table = [
-            {
-                "data": name,
-                "network": state,
-                "components": count,
-                "explained": round(float(share), 5),
-            }
+            {"data": name, "network": state, "components": count,
+             "explained": round(float(share), 5)}
             for name, each in found.items()
             for state, embedding in each.items()
             for count, share in enumerate(embedding.explained, 1)
-        ]
+        ]  # fmt: skip
         return Finding(table, numbers, moons < digits, shows, self._draw(found))
 
     def _moons(self, seed: int) -> FewShot:
@@ -126,11 +120,10 @@ class Embeddings(Experiment):
         return FewShot(x, x[few], classes[few], test_x, test_classes)
 
     def _embed(self, given: FewShot, seed: int) -> dict[str, Embedding]:
-        rule, theta = hx.zoo.load(self.rule)
-        assert isinstance(rule, UnsupervisedRule)
-        sizes = (given.unlabelled.shape[1], *self.hidden, 32)
+        rule, theta = shipped(self.rule)
+        layers = (given.unlabelled.shape[1], *self.hidden, 32)
         points = {FRESH: 0, TRAINED: self.updates}
-        features = by_rule(rule, theta, given, sizes, points.values(), self.batch, seed)
+        features = by_rule(rule, theta, given, layers, points.values(), self.batch, seed)
         found = {}
         for state, updates in points.items():
             seen = features[updates](given.test_x)
@@ -150,18 +143,11 @@ class Embeddings(Experiment):
             for column, (state, embedding) in enumerate(each.items()):
                 axes: Any = figure.add_subplot(grid[row, column], projection="3d")
                 axes.scatter(
-                    *embedding.projected.T,
-                    c=embedding.y,
+                    *embedding.projected.T, c=embedding.y, s=8, alpha=0.8, linewidths=0,
                     cmap="tab10" if embedding.y.max() > 1 else "coolwarm",
-                    s=8,
-                    alpha=0.8,
-                    linewidths=0,
-                )
-                axes.set_title(
-                    f"{name}, {state}\nfew-shot accuracy {embedding.accuracy:.1%}",
-                    fontsize=10,
-                    color=INK,
-                )
+                )  # fmt: skip
+                words = f"{name}, {state}\nfew-shot accuracy {embedding.accuracy:.1%}"
+                label(axes, title=words)
                 axes.tick_params(labelbottom=False, labelleft=False, labelright=False, length=0)
                 for which in "xyz":
                     getattr(axes, f"set_{which}label")(
@@ -179,14 +165,11 @@ class Embeddings(Experiment):
                 )  # fmt: skip
         axes.axhline(SHARE, color=INK, lw=0.8, ls="--")
         axes.text(32, SHARE - 0.005, f"{SHARE:.0%}", ha="right", va="top", fontsize=8, color=INK)
-        axes.set_xlabel("principal components", color=INK)
-        axes.set_ylabel("share of the features' variance explained", color=INK)
+        label(axes, "principal components", "share of the features' variance explained")
         axes.legend(frameon=False, fontsize=8, loc="lower right")
-        sizes = "-".join(map(str, (*self.hidden, 32)))
-        figure.suptitle(
+        return headline(
+            figure,
             f"Features of {self.shown} test examples before and after {self.updates} updates, "
-            f"networks inputs-{sizes}; colours are classes, which the rule is not shown",
-            fontsize=11,
-            color=INK,
+            f"networks inputs-{sizes(*self.hidden, 32)}; colours are classes, which the rule is "
+            f"not shown",
         )
-        return figure

@@ -1,6 +1,5 @@
 """Figure 9: what units of the first layer look for, over updates and over meta-training."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, PyTree
 from matplotlib.figure import Figure
 
-import hebbax as hx
 from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import headline, label, sheet, sizes
+from hebbax.papers.unsupervised._curves import shipped
 from hebbax.papers.unsupervised._few_shot import few_shot
 from hebbax.papers.unsupervised._learners import by_rule
 from hebbax.papers.unsupervised._snapshots import MetaTrained
@@ -22,7 +22,6 @@ RISE = 0.2
 """By how much neighbouring pixels' weights are to agree more than in the fresh network."""
 
 
-@dataclasses.dataclass(frozen=True)
 class FirstLayer(MetaTrained):
     """Receptive fields of the first layer, in networks that are not told which pixels touch."""
 
@@ -38,20 +37,13 @@ class FirstLayer(MetaTrained):
         f"pictures are for the reader's eyes"
     )
     smoke: ClassVar = {
-        "data": ("digits",),
-        "sizes": (8,),
-        "hidden": (9,),
-        "points": (0, 2),
-        "many": 200,
+        "data": ("digits",), "sizes": (8,), "hidden": (9,), "points": (0, 2), "many": 200,
         "meta_steps": (),
-    }
+    }  # fmt: skip
     paper: ClassVar = {
-        "sizes": (28, 16),
-        "hidden": (128, 128, 128, 128),
-        "points": (0, 10, 100, 1000, 10_000),
-        "batch": 128,
-        "meta_steps": (0, 500, 1500),
-    }
+        "sizes": (28, 16), "hidden": (128, 128, 128, 128), "points": (0, 10, 100, 1000, 10_000),
+        "batch": 128, "meta_steps": (0, 500, 1500),
+    }  # fmt: skip
 
     rule: str = "unsupervised/small"
     data: tuple[str, ...] = ("mnist", "cifar10")
@@ -65,8 +57,7 @@ class FirstLayer(MetaTrained):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Train a network on each data set, and look at its first layer."""
-        shipped, theta = hx.zoo.load(self.rule)
-        assert isinstance(shipped, UnsupervisedRule)
+        rule, theta = shipped(self.rule)
         trained = self.snapshots(work, seed)
         pictures: dict[str, dict[str, Filters]] = {}
         for name, size in zip(self.data, self.sizes, strict=True):
@@ -76,7 +67,7 @@ class FirstLayer(MetaTrained):
                 )[self.points[-1]]
                 for s in trained
             }
-            found = self._filters(name, size, shipped, theta, self.points, seed)
+            found = self._filters(name, size, rule, theta, self.points, seed)
             named = {_after(updates): filters for updates, filters in found.items()}
             pictures[name] = {**named, **over}
         agree = {
@@ -119,8 +110,8 @@ class FirstLayer(MetaTrained):
         pixels = given.unlabelled.shape[1]
         order = np.random.default_rng(seed).permutation(pixels)
         mixed = given._replace(unlabelled=given.unlabelled[:, order])
-        sizes = (pixels, *self.hidden, 32)
-        found = by_rule(rule, theta, mixed, sizes, points, self.batch, seed)
+        layers = (pixels, *self.hidden, 32)
+        found = by_rule(rule, theta, mixed, layers, points, self.batch, seed)
         back, seen = np.argsort(order), given.unlabelled.std(axis=0)[:, None]
         return {
             updates: (seen * np.asarray(features.net.layers[0].weight)[back]).T.reshape(
@@ -135,10 +126,9 @@ class FirstLayer(MetaTrained):
         agree: Mapping[str, Mapping[str, float]],
     ) -> Figure:
         columns = len(next(iter(pictures.values())))
-        figure = Figure(
-            figsize=(max(6.0, 2.0 * columns), 1.1 + 2.2 * len(pictures)), layout="constrained"
+        figure, grid = sheet(
+            max(6.0, 2.0 * columns), 1.1 + 2.2 * len(pictures), len(pictures), columns
         )
-        grid = figure.subplots(len(pictures), columns, squeeze=False)
         for index, (row, (name, found)) in enumerate(zip(grid, pictures.items(), strict=True)):
             for axes, (column, filters) in zip(row, found.items(), strict=True):
                 axes.imshow(_tiled(filters), interpolation="nearest")
@@ -147,17 +137,15 @@ class FirstLayer(MetaTrained):
                 for spine in axes.spines.values():
                     spine.set_visible(False)
                 if index == 0:
-                    axes.set_title(column.replace(", ", "\n"), fontsize=9, color=INK)
+                    label(axes, title=column.replace(", ", "\n"))
             row[0].set_ylabel(name, fontsize=11, color=INK)
-        figure.suptitle(
-            f"First-layer units of networks pixels-{'-'.join(map(str, self.hidden))}-32: weights "
-            "times their pixels' deviations (grey is zero), each unit scaled by its largest\n"
+        return headline(
+            figure,
+            f"First-layer units of networks pixels-{sizes(*self.hidden, 32)}: weights times their "
+            "pixels' deviations (grey is zero), each unit scaled by its largest\n"
             "pixels were in a random order that the rule is not told; below panels: how weights "
             "of neighbours correlate",
-            fontsize=11,
-            color=INK,
         )
-        return figure
 
 
 def _after(updates: int) -> str:

@@ -1,6 +1,5 @@
 """Figure 4: the meta-objective on data of meta-training and on other data, over meta-training."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,9 +13,10 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Finding
-from hebbax.papers.unsupervised._curves import mean_and_error
+from hebbax.papers._figures import band, headline, label, legend_below, sheet
+from hebbax.papers._statistics import mean_and_error
 from hebbax.papers.unsupervised._snapshots import MetaTrained, ShortTraining, Snapshot, plain_family
-from hebbax.plots import INK, tidy
+from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import TABULAR, AbstractFamily
 
@@ -28,8 +28,7 @@ EVALUATIONS = 5
 """Pairs of labelled batches that a network is judged by."""
 
 
-@dataclasses.dataclass(frozen=True)
-class MetaTraining(MetaTrained):
+class MetaTrainingCurves(MetaTrained):
     """A short meta-training, its rules tried on what it saw and on what it did not."""
 
     name: ClassVar = "unsupervised/meta-training"
@@ -43,9 +42,7 @@ class MetaTraining(MetaTrained):
         "before the first (means over tasks, the same ones; text is shown but does not decide)"
     )
     smoke: ClassVar = {
-        "meta_steps": (0, 2), "checkpoint_every": 2, "families": ("glyphs",), "side": 8,
-        "channels": 2, "query": 40, "unrolls": 2, "held_out": ("digits",), "text": (),
-        "tasks": 2, "updates": 2,
+        **MetaTrained.smoke, "held_out": ("digits",), "text": (), "tasks": 2, "updates": 2,
     }  # fmt: skip
     paper: ClassVar = {
         "meta_steps": (0, 1000, 5000, 20_000, 100_000, 200_000), "channels": 64, "tasks": 50,
@@ -95,17 +92,12 @@ class MetaTraining(MetaTrained):
             + " (chance 2)."
         )
         table = [
-            {
-                "data": name,
-                "meta_steps": snapshot.meta_steps,
-                "minutes": round(snapshot.minutes, 3),
-                "task": task,
-                "meta_objective": round(float(loss), 5),
-            }
+            {"data": name, "meta_steps": snapshot.meta_steps, "minutes": round(snapshot.minutes, 3),
+             "task": task, "meta_objective": round(float(loss), 5)}
             for name, found in losses.items()
             for snapshot, each in zip(trained, found, strict=True)
             for task, loss in enumerate(each)
-        ]
+        ]  # fmt: skip
         holds = all(falls[name][0] > 0 for name in self.held_out)
         return Finding(table, numbers, holds, shows, self._draw(trained, losses))
 
@@ -119,38 +111,32 @@ class MetaTraining(MetaTrained):
         )
 
     def _draw(self, trained: list[Snapshot], losses: Mapping[str, Any]) -> Figure:
-        figure = Figure(figsize=(12, 4.8), layout="constrained")
-        grid = figure.subplots(1, 2)
+        figure, [grid] = sheet(12, 4.8, columns=2)
         colours = dict(zip(losses, colormaps["tab10"](range(len(losses))), strict=True))
         steps, minutes = zip(*((s.meta_steps, s.minutes) for s in trained), strict=True)
         for axes, position, since in ((grid[0], steps, False), (grid[1], minutes, True)):
-            tidy(axes)
             for name, found in losses.items():
                 # Of each task its own start is taken away, for tasks differ more than rules.
-                shown = [each - since * found[0] for each in found]
-                mean, error = map(np.asarray, zip(*map(mean_and_error, shown), strict=True))
+                shown = np.stack([each - since * found[0] for each in found], axis=1)
                 seen = name in self.families
-                axes.plot(
-                    position, mean, "--" if seen else "-", marker="o", ms=4, color=colours[name],
-                    label=f"{name}, {'meta-trained on' if seen else 'held out'}",
+                band(
+                    axes, position, shown, f"{name}, {'meta-trained on' if seen else 'held out'}",
+                    colours[name], errors=True, within=(-np.inf, np.inf), marker="o", ms=4,
+                    linestyle="--" if seen else "-",
                 )  # fmt: skip
-                axes.fill_between(
-                    position, mean - error, mean + error, color=colours[name], alpha=0.12, lw=0
-                )
-        grid[0].set_xlabel("meta-steps", color=INK)
-        grid[1].set_xlabel("minutes of meta-training, without compilation", color=INK)
-        grid[1].set_ylabel("change since the start of meta-training", color=INK)
+        label(grid[0], "meta-steps", f"meta-objective after {self.updates} updates (chance 2)")
+        label(
+            grid[1],
+            "minutes of meta-training, without compilation",
+            "change since the start of meta-training",
+        )
         grid[1].axhline(0, color=INK, lw=0.8)
-        grid[0].set_ylabel(f"meta-objective after {self.updates} updates (chance 2)", color=INK)
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
-        figure.suptitle(
+        legend_below(figure, grid[:1], loc="outside right center", ncols=1, fontsize=9)
+        return headline(
+            figure,
             f"A short meta-training of the unsupervised rule; mean and standard error of "
             f"{self.tasks} tasks, {LABELLED} labelled examples a class",
-            fontsize=11,
-            color=INK,
         )
-        return figure
 
 
 @eqx.filter_jit
@@ -167,6 +153,6 @@ def _judge(
         k_net, k_task = jax.random.split(key)
         net = rule.init_network(theta, k_net, (family.inputs, objective.units))
         episode = family.sample(k_task, objective.steps, objective.batch, objective.query)
-        return objective(rule, theta, net, episode)[0]
+        return objective.unroll_and_judge(rule, theta, net, episode)[1][0]
 
     return jax.lax.map(of, keys)

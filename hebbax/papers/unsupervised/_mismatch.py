@@ -1,6 +1,5 @@
 """Figure 3, left: a VAE's objective improves, and what does that do to few-shot accuracy?"""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,11 +12,13 @@ from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
 from hebbax.papers._experiment import Experiment, Finding
+from hebbax.papers._figures import band, headline, label, logarithmic_from_zero, sheet, sizes
+from hebbax.papers._statistics import mean_and_error
 from hebbax.papers.unsupervised import _quantised
-from hebbax.papers.unsupervised._curves import ERRORS, OURS, draw_curve, mean_and_error
+from hebbax.papers.unsupervised._curves import ERRORS, OURS
 from hebbax.papers.unsupervised._few_shot import FewShot, few_shot, read_out
 from hebbax.papers.unsupervised._trained import Head, Model, train
-from hebbax.plots import INK, tidy
+from hebbax.plots import INK
 
 CLOSE = 1.8
 """Steps whose ratio is less have no room for both their labels."""
@@ -25,7 +26,6 @@ JUDGED = 2000
 """Images that the objective is measured on."""
 
 
-@dataclasses.dataclass(frozen=True)
 class Mismatch(Experiment):
     """A VAE of small photographs, its code judged by few labels while it trains."""
 
@@ -45,10 +45,9 @@ class Mismatch(Experiment):
         "draws": 2, "tested": 200, "many": 400,
     }  # fmt: skip
     paper: ClassVar = {
-        "rate": 1e-4,
+        "rate": 1e-4, "tested": 10_000,
         "points": (0, 100, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
-        "tested": 10_000,
-    }
+    }  # fmt: skip
 
     data: str = "cifar10"
     size: int = 16
@@ -99,64 +98,38 @@ class Mismatch(Experiment):
             f"objective goes from {losses[best]:,.0f} to {losses[-1]:,.0f} nats in between."
         )
         table = [
-            {
-                "step": point,
-                "minus_bound": round(loss, 3),
-                "draw": draw,
-                "accuracy": round(float(accuracy), 4),
-            }
+            {"step": point, "minus_bound": round(loss, 3), "draw": draw,
+             "accuracy": round(float(accuracy), 4)}
             for point, loss, found in zip(self.points, losses, accuracies, strict=True)
             for draw, accuracy in enumerate(found)
-        ]
+        ]  # fmt: skip
         holds = improves and fall > ERRORS * error
         return Finding(table, numbers, holds, shows, self._draw(losses, each, best))
 
     def _draw(self, losses: Sequence[float], each: Float[np.ndarray, "d p"], best: int) -> Figure:
-        figure = Figure(figsize=(7.5, 5), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        draw_curve(
-            above, self.points, each, "few-shot accuracy of the code", OURS, marker="o", ms=4
-        )
-        above.set_ylabel("few-shot accuracy", color=INK)
+        figure, [[above], [below]] = sheet(7.5, 5, 2, sharex=True)
+        band(above, self.points, each, None, OURS, errors=True, marker="o", ms=4)
         below.plot(self.points, losses, color="#0072B2", lw=1.7, marker="o", ms=4)
-        below.set_ylabel("minus the evidence\nlower bound, nats", color=INK)
-        below.set_xlabel("steps of Adam", color=INK)
+        label(above, y="few-shot accuracy\nof the code")
+        label(below, "steps of Adam", "minus the evidence\nlower bound, nats")
         for axes in (above, below):
-            tidy(axes)
             axes.axvline(self.points[best], color=INK, lw=0.8, ls="--")
-            axes.set_xscale("symlog", linthresh=max(self.points[1], 1))
-            axes.set_xticks(self.points, _labels(self.points))
-            axes.minorticks_off()
-            axes.set_xlim(0, self.points[-1])
-        above.annotate(
-            "best",
-            (self.points[best], float(each[:, best].mean())),
-            xytext=(-6, -14),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color=INK,
-        )
+            logarithmic_from_zero(axes, self.points, _labels(self.points))
+        notes = {"fontsize": 8, "color": INK, "textcoords": "offset points"}
+        highest = (self.points[best], float(each[:, best].mean()))
+        above.annotate("best", highest, xytext=(-6, -14), ha="right", **notes)
         # The fresh network's would leave no room for what comes later.
         later = losses[1:]
         margin = 0.08 * (max(later) - min(later)) + 1
         below.set_ylim(min(later) - margin, max(later) + margin)
-        below.annotate(
-            f"{losses[0]:,.0f} at step 0",
-            (0, max(later)),
-            xytext=(8, -4),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-        )
-        sizes = "-".join(map(str, (*self.hidden, self.code)))
-        figure.suptitle(
-            f"A VAE pixels-{sizes} of {self.data} at {self.size} by {self.size}\n"
+        begin = f"{losses[0]:,.0f} at step 0"
+        below.annotate(begin, (0, max(later)), xytext=(8, -4), **notes)
+        return headline(
+            figure,
+            f"A VAE pixels-{sizes(*self.hidden, self.code)} of {self.data} at {self.size} by "
+            f"{self.size}; dashed: where the code is best\n"
             f"mean and standard error of {self.draws} sets of ten labelled examples a class",
-            fontsize=11,
-            color=INK,
         )
-        return figure
 
 
 @eqx.filter_jit

@@ -1,6 +1,5 @@
 """Figure 3, right: features that are carried over against a rule that learns them anew."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,20 +11,22 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.papers.unsupervised import _prototypes
-from hebbax.papers.unsupervised._curves import (
-    ERRORS,
-    OURS,
-    RANDOM,
-    Accuracies,
-    draw_curve,
-    mean_and_error,
+from hebbax.papers._figures import (
+    band,
+    headline,
+    label,
+    legend_below,
+    logarithmic_from_zero,
+    sheet,
+    sizes,
 )
+from hebbax.papers._statistics import mean_and_error
+from hebbax.papers.unsupervised import _prototypes
+from hebbax.papers.unsupervised._curves import ERRORS, OURS, RANDOM, Accuracies, shipped
 from hebbax.papers.unsupervised._few_shot import FewShot, read_out
 from hebbax.papers.unsupervised._learners import by_rule
 from hebbax.papers.unsupervised._snapshots import plain_family
-from hebbax.plots import INK, tidy
-from hebbax.rules import UnsupervisedRule
+from hebbax.plots import INK
 from hebbax.tasks import AbstractFamily
 
 SHARE = 0.5
@@ -35,7 +36,6 @@ Found = tuple[dict[str, Accuracies], dict[str, Accuracies]]
 """Accuracies of the prototypical network and of the rule, by what is done to the inputs."""
 
 
-@dataclasses.dataclass(frozen=True)
 class Prototypical(Experiment):
     """Prototypical networks whose inputs are intact or in an order of each task's own."""
 
@@ -124,18 +124,18 @@ class Prototypical(Experiment):
             INTACT: hx.tasks.augmented(family, permute=False),
             PERMUTED: hx.tasks.augmented(family),
         }
-        sizes = (family.inputs, *self.hidden, self.features)
+        layers = (family.inputs, *self.hidden, self.features)
         keys = jax.random.split(jax.random.key(seed), self.tasks)
         prototypes: dict[str, Accuracies] = {}
         ours: dict[str, Accuracies] = {}
         for look, tasks in families.items():
-            nets = _prototypes.networks([tasks], sizes, self.points, self.rate, seed)
+            nets = _prototypes.networks([tasks], layers, self.points, self.rate, seed)
             # Tasks are the same in both but for the order of their pixels.
             given = [self._given(tasks, key) for key in keys]
             prototypes[look] = np.asarray(
                 [[_prototypes.accuracy(nets[p], each) for p in self.points] for each in given]
             )
-            ours[look] = np.asarray([self._by_rule(each, sizes, seed) for each in given])
+            ours[look] = np.asarray([self._by_rule(each, layers, seed) for each in given])
         return prototypes, ours
 
     def _given(self, family: AbstractFamily, key: PRNGKeyArray) -> FewShot:
@@ -149,50 +149,41 @@ class Prototypical(Experiment):
         rest = np.setdiff1d(np.arange(len(y)), few)
         return FewShot(unlabelled, x[few], y[few], x[rest], y[rest])
 
-    def _by_rule(self, given: FewShot, sizes: tuple[int, ...], seed: int) -> list[float]:
-        rule, theta = hx.zoo.load(self.rule)
-        assert isinstance(rule, UnsupervisedRule)
+    def _by_rule(self, given: FewShot, layers: tuple[int, ...], seed: int) -> list[float]:
+        rule, theta = shipped(self.rule)
         at = (0, self.updates)
-        found = by_rule(rule, theta, given, sizes, at, self.batch, seed)
+        found = by_rule(rule, theta, given, layers, at, self.batch, seed)
         return [read_out(found[updates], given) for updates in at]
 
     def _draw(self, found: Mapping[str, Found]) -> Figure:
-        figure = Figure(figsize=(1 + 5 * len(found), 5), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(1, len(found)))
+        figure, [grid] = sheet(1 + 5 * len(found), 5, columns=len(found))
         for axes, (name, (prototypes, ours)) in zip(grid, found.items(), strict=True):
-            tidy(axes)
             for look, colour in ((INTACT, "#CC79A7"), (PERMUTED, "#542788")):
-                label = f"prototypical network, {look} inputs"
-                found_by_them = prototypes[look]
-                draw_curve(axes, self.points, found_by_them, label, colour, marker="o", ms=4)
-            for index, label, colour in (
+                words = f"prototypical network, {look} inputs"
+                each = prototypes[look]
+                band(axes, self.points, each, words, colour, errors=True, marker="o", ms=4)
+            for index, words, colour in (
                 (-1, f"learned rule after {self.updates} updates", OURS),
                 (0, "random initialisation", RANDOM),
             ):
                 for look, style in ((INTACT, "-"), (PERMUTED, "--")):
-                    mean, error = mean_and_error(ours[look][:, index])
-                    axes.axhspan(mean - error, mean + error, color=colour, alpha=0.1, lw=0)
-                    axes.axhline(
-                        mean, color=colour, ls=style, lw=1.7, label=f"{label}, {look} inputs"
+                    ends, level = (
+                        self.points[:: len(self.points) - 1],
+                        ours[look][:, [index, index]],
                     )
+                    words_too = f"{words}, {look} inputs"
+                    band(axes, ends, level, words_too, colour, errors=True, linestyle=style)
             axes.axhline(1 / self.ways, color=INK, lw=0.8, ls=":", label="chance")
-            axes.set_xscale("symlog", linthresh=max(self.points[1], 1))
-            axes.set_xticks(self.points, [f"{point:,}" for point in self.points])
-            axes.minorticks_off()
-            axes.set_xlim(0, self.points[-1])
-            axes.set_xlabel("meta-steps of the prototypical networks", color=INK)
-            axes.set_title(name, fontsize=10, color=INK)
-        grid[0].set_ylabel("few-shot accuracy on new images", color=INK)
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
-                      frameon=False, fontsize=8)  # fmt: skip
-        sizes = "-".join(map(str, (self.size**2, *self.hidden, self.features)))
-        figure.suptitle(
+            logarithmic_from_zero(axes, self.points)
+            label(axes, "meta-steps of the prototypical networks", title=name)
+        label(grid[0], y="few-shot accuracy on new images")
+        legend_below(figure, grid[:1], ncols=2, fontsize=8)
+        layers = sizes(self.size**2, *self.hidden, self.features)
+        return headline(
+            figure,
             f"Tasks of {self.ways} classes, {self.labelled} labelled examples each, networks "
-            f"{sizes}; mean and standard error of {self.tasks} tasks",
-            fontsize=11,
-            color=INK,
+            f"{layers}; mean and standard error of {self.tasks} tasks",
         )
-        return figure
 
 
 def _summary(found: Mapping[str, Accuracies]) -> dict[str, float]:

@@ -1,17 +1,17 @@
 """A short meta-training of the unsupervised rule, and what the rule was at moments of it."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 from jaxtyping import PyTree
 
 import hebbax as hx
-from hebbax._rule_file import read_rule_file, save_rule
 from hebbax.papers._experiment import Experiment
+from hebbax.papers._training import minutes, one_run
 from hebbax.recipes import LOOK, SIZE, UnsupervisedHebbian
+from hebbax.rule_file import read_rule_file, save_rule
 from hebbax.rules import UnsupervisedRule
 from hebbax.tasks import AbstractFamily
 
@@ -65,12 +65,16 @@ class Snapshot(NamedTuple):
     theta: PyTree
 
 
-@dataclasses.dataclass(frozen=True)
 class MetaTrained(Experiment):
     """An experiment with a meta-training of its own; these fields are the same for all of them.
 
     Those with the same settings and seed make the same rules.
     """
+
+    smoke: ClassVar = {
+        "meta_steps": (0, 2), "checkpoint_every": 2, "families": ("glyphs",), "side": 8,
+        "channels": 2, "query": 40, "unrolls": 2,
+    }  # fmt: skip
 
     meta_steps: tuple[int, ...] = (0, 50, 150, 300)
     """Moments of meta-training that are looked at, multiples of `checkpoint_every`."""
@@ -98,40 +102,24 @@ class MetaTrained(Experiment):
         **Raises:** what `hebbax.meta_train` raises.
         """
         recipe = ShortTraining(
-            families=self.families,
-            size=self.side,
-            channels=self.channels,
-            query=self.query,
-            unrolls=self.unrolls,
-            hebbian=self.hebbian,
-            decorrelation=self.decorrelation,
+            families=self.families, size=self.side, channels=self.channels, query=self.query,
+            unrolls=self.unrolls, hebbian=self.hebbian, decorrelation=self.decorrelation,
             log_every=min(ShortTraining.log_every, self.checkpoint_every),
-            checkpoint_every=self.checkpoint_every,
+            checkpoint_every=self.checkpoint_every, seed=seed,
             steps=max(self.meta_steps, default=1) or 1,
-            seed=seed,
-        )
+        )  # fmt: skip
         return [_snapshot(recipe, work, point) for point in sorted(set(self.meta_steps))]
 
 
 def _snapshot(recipe: ShortTraining, work: Path, point: int) -> Snapshot:
     path = work / "snapshots" / f"step-{point:06d}.safetensors"
     if not path.is_file():
-        minutes, theta = 0.0, recipe.start()
+        taken, theta = 0.0, recipe.start()
         if point:
             result = recipe.meta_train(work / "meta-training", until=point, progress=True)
-            minutes = _minutes(result.history)
-            theta = jax.tree.map(lambda a: a[0], result.thetas)
+            taken, theta = minutes(result.history), one_run(result.thetas, 0)
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_rule(path, recipe.rule(), theta, {"meta_steps": point, "minutes": minutes})
+        save_rule(path, recipe.rule(), theta, {"meta_steps": point, "minutes": taken})
     rule, theta, card = read_rule_file(path)
     assert isinstance(rule, UnsupervisedRule)
     return Snapshot(point, card["minutes"], rule, theta)
-
-
-def _minutes(history: Sequence[dict[str, Any]]) -> float:
-    """Return how long meta-steps took, without compilation and validation."""
-    before, seconds = 0, 0.0
-    for line in history:
-        seconds += (line["step"] - before) * line["step_seconds"]
-        before = line["step"]
-    return seconds / 60

@@ -1,6 +1,5 @@
 """Figure 6: rules that were meta-trained on images learn from text."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,26 +8,26 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-import hebbax as hx
 from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import band, headline, sheet
+from hebbax.papers._statistics import rounded, rows
 from hebbax.papers.unsupervised._curves import (
     ERRORS,
+    PAPER,
     Accuracies,
     accuracies,
-    draw_curve,
     dress,
     gain,
-    rows,
+    improved,
+    shipped,
 )
 from hebbax.papers.unsupervised._few_shot import few_shot
 from hebbax.papers.unsupervised._snapshots import MetaTrained
-from hebbax.plots import INK
 from hebbax.rules import UnsupervisedRule
 
 SHIPPED = "shipped rule"
 
 
-@dataclasses.dataclass(frozen=True)
 class Text(MetaTrained):
     """Rules of early and late meta-training on bags of words, good and bad reviews."""
 
@@ -44,20 +43,12 @@ class Text(MetaTrained):
         f"late rules do is shown, but depends on how late they are and does not decide)"
     )
     smoke: ClassVar = {
-        "data": "digits", "meta_steps": (0, 2), "checkpoint_every": 2, "families": ("glyphs",),
-        "side": 8, "channels": 2, "query": 40, "unrolls": 2, "points": (0, 2), "runs": 2,
-        "tested": 100,
+        **MetaTrained.smoke, "data": "digits", "points": (0, 2), "runs": 2, "tested": 100,
     }  # fmt: skip
     paper: ClassVar = {
-        "meta_steps": (0, 30_000, 200_000),
-        "channels": 64,
-        "checkpoint_every": 500,
-        "hidden": (128, 128, 128, 128),
+        **PAPER, "meta_steps": (0, 30_000, 200_000), "channels": 64, "checkpoint_every": 500,
         "points": (0, 10, 100, 500, 1000, 2000, 5000),
-        "batch": 128,
-        "runs": 10,
-        "tested": 10_000,
-    }
+    }  # fmt: skip
 
     meta_steps: tuple[int, ...] = (0, 50, 300)
     """The start of meta-training, an early and a late moment."""
@@ -77,9 +68,7 @@ class Text(MetaTrained):
             f"{s.meta_steps:,} meta-steps": (s.rule, s.theta) for s in self.snapshots(work, seed)
         }
         early = list(rules)[1]
-        shipped, theta = hx.zoo.load(self.rule)
-        assert isinstance(shipped, UnsupervisedRule)
-        rules[SHIPPED] = shipped, theta
+        rules[SHIPPED] = shipped(self.rule)
         size = None if self.data == "imdb" else self.side
         found = {
             name: accuracies(
@@ -106,23 +95,24 @@ class Text(MetaTrained):
             )
             + "."
         )
-        table = [line for name, c in found.items() for line in rows(c, self.points, rule=name)]
-        holds = first["gain"] > ERRORS * first["standard_error"]
+        table = [
+            line
+            for name, curves in found.items()
+            for line in rows(curves, self.points, each="run", form=rounded, rule=name)
+        ]
+        holds = improved(first)
         numbers = {"early": early, "gains": gains}
         return Finding(table, numbers, holds, shows, self._draw(found))
 
     def _draw(self, found: Mapping[str, Accuracies]) -> Figure:
-        figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-        axes = figure.subplots()
+        figure, [[axes]] = sheet(7.5, 4.6)
         colours = colormaps["plasma"](np.linspace(0, 0.8, max(1, len(found) - 1))).tolist()
         for (name, curves), colour in zip(found.items(), [*colours, "#009E73"], strict=True):
-            draw_curve(axes, self.points, curves, name, colour)
+            band(axes, self.points, curves, name, colour, errors=True)
         dress(axes, self.points, self.batch)
         axes.legend(frameon=False, fontsize=9, title="rule after", title_fontsize=9)
-        figure.suptitle(
+        return headline(
+            figure,
             f"{self.data}, {self.labelled} labelled examples a class; rules meta-trained on "
             f"images\nmean and standard error of {self.runs} networks",
-            fontsize=11,
-            color=INK,
         )
-        return figure

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax._optax import updates
 from hebbax.papers.unsupervised._few_shot import Features, FewShot
 from hebbax.rules.unsupervised import LayerMoments, Network, draw_network, run_forward
 from hebbax.rules.unsupervised import measure as measure_moments
@@ -62,7 +63,7 @@ def _steps(
     def step(index: Any, carry: Any) -> Any:
         model, state = carry
         gradient = jax.grad(loss)(model, batches, jax.random.fold_in(key, index))
-        change, state = ADAM.update(gradient, state, model)
+        change, state = updates(ADAM, gradient, state, model)
         return optax.apply_updates(model, jax.tree.map(lambda c: -rate * c, change)), state
 
     # A program for all rates and all numbers of steps.

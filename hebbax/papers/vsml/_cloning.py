@@ -1,6 +1,5 @@
-"""Figures 5, 7 and 8: sub-RNNs that were taught backpropagation learn by being run."""
+"""Figures 5, 7 and 8: sub-RNNs cloned from backpropagation learn by being run."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,10 +9,12 @@ from jaxtyping import PyTree
 from matplotlib.figure import Figure
 
 import hebbax as hx
-from hebbax.papers._experiment import Experiment, Finding
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import TITLES, band, headline, label, sheet
+from hebbax.papers.vsml._clones import Clones
 from hebbax.papers.vsml._exact import Exact
 from hebbax.papers.vsml._lives import Life, live, smooth
-from hebbax.plots import INK, tidy
+from hebbax.plots import INK
 from hebbax.recipes import VsmlBackprop
 from hebbax.teachers import cloning_rule
 
@@ -29,9 +30,8 @@ COLOURS = {CLONE: "#0072B2", EXACT: "#D55E00"}
 WINDOW = 20
 
 
-@dataclasses.dataclass(frozen=True)
-class Cloning(Experiment):
-    """A grid of LSTMs, taught on random inputs and errors alone, learns to classify images."""
+class Cloning(Clones):
+    """A grid of LSTMs, cloned on random inputs and errors alone, learns to classify images."""
 
     name: ClassVar = "vsml/cloning"
     source: ClassVar = "VSML sec. 3.2, figs. 5, 7 and 8, table 1, app. B"
@@ -44,27 +44,12 @@ class Cloning(Experiment):
         "deep on MNIST, 80 % and 76 % on Fashion-MNIST"
     )
     smoke: ClassVar = {
-        "data": ("digits",),
-        "cloning_steps": 50,
-        "side": 6,
-        "networks": 2,
-        "batch": 16,
-        "shallow_updates": 10,
-        "deep_updates": 10,
-        "hidden": 4,
-    }
-    paper: ClassVar = {
-        "states": 32,
-        "cloning_steps": 1_000_000,
-        "side": 64,
-        "shallow_updates": 10_000,
-        "deep_updates": 10_000,
-    }
+        **Clones.smoke, "data": ("digits",), "networks": 2, "batch": 16, "shallow_updates": 10,
+        "deep_updates": 10, "hidden": 4,
+    }  # fmt: skip
+    paper: ClassVar = {**Clones.paper, "shallow_updates": 10_000, "deep_updates": 10_000}
 
     data: tuple[str, ...] = ("mnist", "fashion_mnist")
-    states: int = 10
-    cloning_steps: int = 8000
-    side: int = 24
     networks: int = 6
     batch: int = 64
     hidden: int = 32
@@ -76,8 +61,8 @@ class Cloning(Experiment):
     deep_spread: float = 0.1
 
     def run(self, work: Path, seed: int) -> Finding:
-        """Teach, then run the clone and backpropagation itself from the same first weights."""
-        recipe = self._recipe(seed)
+        """Clone, then run the clone and backpropagation itself from the same first weights."""
+        recipe = self.recipe(seed)
         result = recipe.meta_train(work / "clone")
         quality = self._quality(recipe, result.theta, seed)
         lives: dict[tuple[str, str, str], list[Life]] = {}
@@ -85,10 +70,8 @@ class Cloning(Experiment):
             for data in self.data:
                 rules = self._rules(depth, recipe, result.theta)
                 for learner, (rule, theta) in rules.items():
-                    lives[data, depth, learner] = [
-                        self._live(work, rule, theta, data, depth, learner, seed, network)
-                        for network in range(self.networks)
-                    ]
+                    place = work / f"{data}-{depth}-{learner}"
+                    lives[data, depth, learner] = self._live(place, rule, theta, data, depth, seed)
         rows = [
             {"data": data, "depth": depth, "learner": learner, "network": network,
              "updates": int(update), "online_accuracy": f"{value:.4f}", "test_accuracy":
@@ -114,25 +97,13 @@ class Cloning(Experiment):
                 met.append(bar is not None and mean >= bar)
                 told.append(
                     f"{mean:.1%} (backpropagation itself {np.mean(tests[EXACT]):.1%}) on "
-                    f"{_title(data)} {depth}"
+                    f"{TITLES.get(data, data)} {depth}"
                 )
         shows = (
-            f"Taught on random data only, to {quality['error_w']:.1%} of Δw, the clone reaches "
+            f"Cloned on random data only, to {quality['error_w']:.1%} of Δw, the clone reaches "
             f"{'; '.join(told)}."
         )
         return Finding(rows, numbers, all(met), shows, self._draw(lives))
-
-    def _recipe(self, seed: int) -> VsmlBackprop:
-        every = min(self.cloning_steps, 500)
-        return VsmlBackprop(
-            states=self.states,
-            steps=self.cloning_steps,
-            side=self.side,
-            query=3 * self.side,
-            seed=seed,
-            log_every=min(50, every),
-            checkpoint_every=every,
-        )
 
     def _rules(
         self, depth: str, recipe: VsmlBackprop, theta: PyTree
@@ -155,31 +126,23 @@ class Cloning(Experiment):
         @jax.vmap
         def errors(key: Any) -> dict[str, Any]:
             episode = family.sample(key, objective.steps, objective.batch, objective.query)
-            return objective(rule, theta, net, episode)[1]
+            return objective.unroll_and_judge(rule, theta, net, episode)[1][1]
 
         return {name: float(value.mean()) for name, value in errors(keys).items()}
 
     def _live(
-        self,
-        work: Path,
-        rule: hx.AbstractRule,
-        theta: PyTree,
-        data: str,
-        depth: str,
-        learner: str,
-        seed: int,
-        network: int,
-    ) -> Life:
-        return live(
-            rule,
-            theta,
-            hx.tasks.images(data),
-            hidden=() if depth == "shallow" else (self.hidden,),
-            steps=self.shallow_updates if depth == "shallow" else self.deep_updates,
-            batch=self.batch,
-            key=jax.random.fold_in(jax.random.key(seed + 1), network),
-            file=work / f"{data}-{depth}-{learner}-{network}.json",
-        )
+        self, place: Path, rule: hx.AbstractRule, theta: PyTree, data: str, depth: str, seed: int
+    ) -> list[Life]:
+        shallow = depth == "shallow"
+        return [
+            live(
+                rule, theta, hx.tasks.images(data), hidden=() if shallow else (self.hidden,),
+                steps=self.shallow_updates if shallow else self.deep_updates, batch=self.batch,
+                key=jax.random.fold_in(jax.random.key(seed + 1), network),
+                file=place.with_name(f"{place.name}-{network}.json"),
+            )
+            for network in range(self.networks)
+        ]  # fmt: skip
 
     def _thinned(self, life: Life) -> tuple[np.ndarray, np.ndarray]:
         every = max(1, len(life.online) // 50)
@@ -189,40 +152,29 @@ class Cloning(Experiment):
         return at + 1, smooth(life.online[None], WINDOW)[0, at]
 
     def _draw(self, lives: dict[tuple[str, str, str], list[Life]]) -> Figure:
-        figure = Figure(figsize=(4.6 * len(self.data), 7.0), layout="constrained")
-        grid = figure.subplots(2, len(self.data), squeeze=False)
+        figure, grid = sheet(4.6 * len(self.data), 7.0, 2, len(self.data))
         for row, depth in zip(grid, ("shallow", "deep"), strict=True):
             for axes, data in zip(row, self.data, strict=True):
-                tidy(axes)
                 for learner, colour in COLOURS.items():
                     group = lives[data, depth, learner]
                     lines = smooth(np.stack([life.online for life in group]), WINDOW)
-                    mean, std = lines.mean(axis=0), lines.std(axis=0)
-                    updates = np.arange(1, lines.shape[1] + 1)
                     test = float(np.mean([life.test for life in group]))
-                    label = f"{learner}, test {test:.1%}"
-                    axes.plot(updates, mean, color=colour, linewidth=1.6, label=label)
-                    axes.fill_between(
-                        updates, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0
-                    )
+                    updates = np.arange(1, lines.shape[1] + 1)
+                    band(axes, updates, lines, f"{learner}, test {test:.1%}", colour)
                 bar = BARS.get((data, depth))
                 if bar is not None:
-                    axes.axhline(
-                        bar, color=INK, linestyle="--", linewidth=1, label=f"paper, test {bar:.0%}"
-                    )
+                    words = f"paper, test {bar:.0%}"
+                    axes.axhline(bar, color=INK, linestyle="--", linewidth=1, label=words)
                 axes.set_ylim(0, 1)
-                axes.set_title(f"{_title(data)}, {depth}", fontsize=11, color=INK)
-                axes.set_xlabel(f"updates, {self.batch} images each", color=INK)
-                axes.set_ylabel("accuracy before each update", color=INK)
+                label(
+                    axes,
+                    f"updates, {self.batch} images each",
+                    "accuracy before each update",
+                    f"{TITLES.get(data, data)}, {depth}",
+                )
                 axes.legend(frameon=False, loc="lower right", fontsize=9)
-        figure.suptitle(
+        return headline(
+            figure,
             f"Mean of {self.networks} networks and a standard deviation to either side, means over "
             f"{WINDOW} updates",
-            fontsize=10,
-            color=INK,
         )
-        return figure
-
-
-def _title(data: str) -> str:
-    return {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(data, data)

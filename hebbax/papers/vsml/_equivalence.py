@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.plots import INK, LEARNER_COLOURS, tidy
+from hebbax.papers._figures import headline, label, sheet
+from hebbax.plots import INK, LEARNER_COLOURS
 from hebbax.rules.vsml import theorem
 
 WITHIN = 1e-5
@@ -21,8 +22,7 @@ SHOWN = 3
 SHARED, MATRIX = "shared sub-RNNs", "one matrix"
 
 
-@dataclasses.dataclass(frozen=True)
-class Equivalence(Experiment):
+class MatrixEquivalence(Experiment):
     """Random cells run both ways, and in double precision as the equation is written."""
 
     name: ClassVar = "vsml/equivalence"
@@ -72,11 +72,8 @@ class Equivalence(Experiment):
                 for cell, run in enumerate(runs)
                 for tick in range(self.ticks)
             ]
-        largest = max(
-            max(g["between_forms"], g["shared_from_double_precision"],
-                g["matrix_from_double_precision"])
-            for g in numbers["grids"].values()
-        )  # fmt: skip
+        forms = ("between_forms", "shared_from_double_precision", "matrix_from_double_precision")
+        largest = max(grid[form] for grid in numbers["grids"].values() for form in forms)
         last = numbers["grids"][str(self.sides[-1])]
         shows = (
             f"No state differs by more than {largest:.1e} in {self.ticks} ticks of {self.cells} "
@@ -134,8 +131,7 @@ class Equivalence(Experiment):
         }
 
     def _draw(self, differences: dict[int, dict[str, np.ndarray]], seed: int) -> Figure:
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        figure, [[left, right]] = sheet(10, 4.4, columns=2)
         theta, _ = self._cell(SHOWN, seed, 0)
         size = SHOWN * SHOWN * self.states
         matrix = theorem.shared_matrix(theta.W, theta.C, SHOWN, SHOWN).reshape(size, size)
@@ -143,14 +139,12 @@ class Equivalence(Experiment):
             np.ma.masked_equal(matrix, 0), cmap="RdBu_r", norm=CenteredNorm(), interpolation="none"
         )
         figure.colorbar(image, ax=left, label="weight (white: none)")
-        left.set_title(
+        label(
+            left,
+            "to state",
+            "from state",
             f"matrix of a grid of {SHOWN} by {SHOWN} sub-RNNs, {self.states} states each",
-            fontsize=10,
-            color=INK,
         )
-        left.set_xlabel("to state", color=INK)
-        left.set_ylabel("from state", color=INK)
-        tidy(right)
         for colour, (side, found) in zip(LEARNER_COLOURS, differences.items(), strict=False):
             ticks = np.arange(1, self.ticks + 1)
             # Zero has no place on a logarithmic axis.
@@ -158,12 +152,14 @@ class Equivalence(Experiment):
             right.plot(ticks, line, color=colour, label=f"{side} by {side}")
         right.axhline(WITHIN, color=INK, linestyle=":", linewidth=1, label="allowed")
         right.set_yscale("log")
-        right.set_xlabel("tick", color=INK)
-        right.set_ylabel("largest difference of a state", color=INK)
-        right.set_title(f"shared sub-RNNs against the matrix, {self.cells} cells", fontsize=10)
+        label(
+            right,
+            "tick",
+            "largest difference of a state",
+            f"shared sub-RNNs against the matrix, {self.cells} cells",
+        )
         right.legend(frameon=False)
-        figure.suptitle("Theorem 1 of VSML in single precision", fontsize=11, color=INK)
-        return figure
+        return headline(figure, "Theorem 1 of VSML in single precision")
 
 
 def _as_written(

@@ -1,6 +1,5 @@
-"""Figure 4: one sub-LSTM that was taught y = tanh(x) w."""
+"""Figure 4: one sub-LSTM, a clone of y = tanh(x) w."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from hebbax.papers._experiment import Experiment, Finding
-from hebbax.plots import INK, tidy
-from hebbax.recipes import VsmlBackprop
+from hebbax.papers._experiment import Finding
+from hebbax.papers._figures import headline, label, sheet
+from hebbax.papers.vsml._clones import Clones
+from hebbax.plots import INK
 from hebbax.rules.vsml import Layer, SharedCell, halved
 from hebbax.teachers import MOST_W, pass_through
 
@@ -19,8 +19,7 @@ GAIN = 20.0
 SMALL = 0.1
 
 
-@dataclasses.dataclass(frozen=True)
-class Forward(Experiment):
+class Forward(Clones):
     """What the sub-LSTM of the clone sends up, for inputs x and the weights w that it holds."""
 
     name: ClassVar = "vsml/forward"
@@ -33,39 +32,26 @@ class Forward(Experiment):
         f"over a grid of x in ±3 and w within two deviations of those it was taught with, the root "
         f"mean square of the error is at most {SMALL:.0%} of that of tanh(x) w"
     )
-    smoke: ClassVar = {"cloning_steps": 50, "side": 6, "points": 21}
-    paper: ClassVar = {"states": 32, "cloning_steps": 1_000_000, "side": 64}
+    smoke: ClassVar = {**Clones.smoke, "points": 21}
+    paper: ClassVar = Clones.paper
 
-    states: int = 10
-    cloning_steps: int = 8000
-    side: int = 24
     points: int = 121
 
     def run(self, work: Path, seed: int) -> Finding:
-        """Teach all of backpropagation at once, and look at its forward part."""
-        every = min(self.cloning_steps, 500)
-        recipe = VsmlBackprop(
-            states=self.states,
-            steps=self.cloning_steps,
-            side=self.side,
-            query=3 * self.side,
-            seed=seed,
-            log_every=min(50, every),
-            checkpoint_every=every,
-        )
-        theta = recipe.meta_train(work / "clone").theta
+        """Clone all of backpropagation at once, and look at its forward part."""
+        theta = self.recipe(seed).meta_train(work / "clone").theta
         x = np.linspace(-3, 3, self.points)
         w = np.linspace(-MOST_W, MOST_W, self.points)
         y = self._sent(theta, x, w)
         target = np.tanh(x)[None] * w[:, None]
         off = y - target
         within = np.abs(w) <= 2 * 0.3
-        taught, whole = (
+        cloned, whole = (
             float(np.sqrt(np.mean(off[rows] ** 2) / np.mean(target[rows] ** 2)))
             for rows in (within, np.ones_like(within))
         )
         numbers: dict[str, Any] = {
-            "relative_error": taught,
+            "relative_error": cloned,
             "relative_error_of_all": whole,
             "largest_error_of_all": float(GAIN * np.abs(off).max()),
             "gain": GAIN,
@@ -77,10 +63,10 @@ class Forward(Experiment):
             for j in range(0, self.points, max(1, self.points // 30))
         ]  # fmt: skip
         shows = (
-            f"The error is {taught:.1%} of tanh(x) w for weights up to {GAIN * 0.6:g}, and "
+            f"The error is {cloned:.1%} of tanh(x) w for weights up to {GAIN * 0.6:g}, and "
             f"{whole:.1%} up to {GAIN * MOST_W:g}, where the state that holds them saturates."
         )
-        return Finding(rows, numbers, taught <= SMALL, shows, self._draw(x, w, y, target))
+        return Finding(rows, numbers, cloned <= SMALL, shows, self._draw(x, w, y, target))
 
     def _sent(self, theta: SharedCell, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return the messages up [w, x] of a grid of sub-RNNs with no error and no bias."""
@@ -95,9 +81,7 @@ class Forward(Experiment):
         return np.asarray(sent.y[0])
 
     def _draw(self, x: np.ndarray, w: np.ndarray, y: np.ndarray, target: np.ndarray) -> Figure:
-        figure = Figure(figsize=(9.5, 4.0), layout="constrained")
-        lines, heat = figure.subplots(1, 2)
-        tidy(lines)
+        figure, [[lines, heat]] = sheet(9.5, 4.0, columns=2)
         chosen = np.linspace(0, len(w) - 1, 7).round().astype(int)
         for place, i in enumerate(chosen):
             colour = f"C{place}"
@@ -106,8 +90,7 @@ class Forward(Experiment):
                 x[-1] + 0.15, GAIN * y[i, -1], f"w = {GAIN * w[i]:.0f}", color=colour, va="center"
             )
             lines.plot(x, GAIN * target[i], color=colour, linewidth=1, linestyle=":")
-        lines.set_xlabel("input x", color=INK)
-        lines.set_ylabel("output y (dotted: tanh(x) w)", color=INK)
+        label(lines, "input x", "output y (dotted: tanh(x) w)")
         lines.set_xlim(x[0], x[-1] + 1.6)
         lines.set_xticks(range(-3, 4))
         limits = (x[0], x[-1], GAIN * w[0], GAIN * w[-1])
@@ -119,13 +102,10 @@ class Forward(Experiment):
         )  # fmt: skip
         for edge in (-0.6, 0.6):
             heat.axhline(GAIN * edge, color=INK, linestyle="--", linewidth=1)
-        heat.set_xlabel("input x", color=INK)
-        heat.set_ylabel("weight w", color=INK)
+        label(heat, "input x", "weight w")
         figure.colorbar(image, ax=heat, label="y - tanh(x) w")
-        figure.suptitle(
-            f"A sub-LSTM taught to multiply; states hold w / {GAIN:g}; dashed: two deviations of "
-            f"the weights it was taught with",
-            fontsize=10,
-            color=INK,
+        return headline(
+            figure,
+            f"A sub-LSTM cloned from a product; states hold w / {GAIN:g}; dashed: two deviations "
+            f"of the weights of cloning",
         )
-        return figure

@@ -2,22 +2,31 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax.papers._experiment import Experiment, Finding
-from hebbax.plots import GRID, INK, LEARNER_COLOURS, tidy
+from hebbax.papers._figures import (
+    TITLES,
+    band,
+    headline,
+    label,
+    legend_below,
+    logarithmic,
+    mark,
+    sheet,
+)
+from hebbax.papers._statistics import rows, standard_error
+from hebbax.papers._training import meta_train, trial
+from hebbax.plots import LEARNER_COLOURS
 
 CLONE, IMPROVED = "clone", "improved"
-TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
 NO_WORSE = 0.01
 
 
-@dataclasses.dataclass(frozen=True)
 class Improve(Experiment):
     """CMA-ES goes on from the rule that was cloned from backpropagation."""
 
@@ -33,24 +42,13 @@ class Improve(Experiment):
         f"meta-trained one; on the others it is at most {NO_WORSE:g} below the clone's at each"
     )
     smoke: ClassVar = {
-        "data": "digits",
-        "others": (),
-        "size": 8,
-        "updates": 2,
-        "steps": 1,
-        "population": 2,
-        "query": 16,
-        "networks": 2,
-        "points": (1, 2),
-    }
+        "data": "digits", "others": (), "size": 8, "updates": 2, "steps": 1, "population": 2,
+        "query": 16, "networks": 2, "points": (1, 2),
+    }  # fmt: skip
     paper: ClassVar = {
-        "size": 28,
-        "updates": 10_000,
-        "steps": 200,
-        "std": 0.1,
-        "population": None,
+        "size": 28, "updates": 10_000, "steps": 200, "std": 0.1, "population": None,
         "points": (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000),
-    }
+    }  # fmt: skip
 
     data: str = "mnist"
     others: tuple[str, ...] = ("fashion_mnist",)
@@ -70,40 +68,24 @@ class Improve(Experiment):
         """Improve the shipped clone; train with both."""
         cloned, theta = hx.zoo.load("vsml/backprop")
         rule = dataclasses.replace(cloned, gains=self.gains, line=(self.spread, self.spread))
-        every = min(self.steps, 10)
-        result = hx.meta_train(
-            rule,
-            hx.tasks.images(self.data, size=self.size),
+        result = meta_train(
+            work / "cma", rule, hx.tasks.images(self.data, size=self.size),
             hx.objectives.OnlineCrossEntropy(
                 steps=self.updates, batch=self.batch, query=self.query
             ),
             hx.methods.CMAES(std=self.std, population=self.population, seed=seed + 1),
-            hidden=(),
-            steps=self.steps,
-            key=jax.random.key(seed),
-            theta=theta,
-            directory=work / "cma",
+            steps=self.steps, seed=seed, every=10, log_every=1, hidden=(), theta=theta,
             validation=8,
-            log_every=1,
-            checkpoint_every=every,
-            progress=True,
+        )  # fmt: skip
+        settings = trial(
+            seed, hidden=(), points=self.points, batch=self.batch, networks=self.networks
         )
         found: dict[str, dict[str, hx.Curves]] = {}
         for images in (self.data, *self.others):
             family = hx.tasks.images(images, size=self.size)
             found[images] = {
-                name: hx.evaluate(
-                    rule,
-                    meta_parameters,
-                    family,
-                    hidden=(),
-                    steps=max(self.points),
-                    batch=self.batch,
-                    seeds=self.networks,
-                    key=jax.random.key(seed + 1),
-                    at=self.points,
-                )
-                for name, meta_parameters in ((CLONE, theta), (IMPROVED, result.theta))
+                CLONE: hx.evaluate(rule, theta, family, **settings),
+                IMPROVED: hx.evaluate(rule, result.theta, family, **settings),
             }
         leads = {
             images: [float(lead) for lead in _mean(both[IMPROVED]) - _mean(both[CLONE])]
@@ -123,9 +105,7 @@ class Improve(Experiment):
                 for images, both in found.items()
             },
             "standard_error_of_improved": {
-                images: (
-                    both[IMPROVED].accuracy.std(axis=0, ddof=1) / np.sqrt(self.networks)
-                ).tolist()
+                images: standard_error(both[IMPROVED].accuracy).tolist()
                 for images, both in found.items()
             },
         }
@@ -133,57 +113,41 @@ class Improve(Experiment):
             f"After {self.steps} meta-steps of CMA-ES, test accuracy after "
             f"{', '.join(map(str, self.points))} updates of {self.batch}: "
             + "; ".join(
-                f"{TITLES[images]} "
-                + ", ".join(f"{a:.3f}" for a in _mean(both[IMPROVED]))
-                + " (clone "
-                + ", ".join(f"{a:.3f}" for a in _mean(both[CLONE]))
-                + ")"
+                f"{TITLES.get(images, images)} {_told(both[IMPROVED])} (clone {_told(both[CLONE])})"
                 for images, both in found.items()
             )
             + "."
         )
-        rows: list[dict[str, Any]] = [
-            {
-                "images": images,
-                "rule": name,
-                "network": network,
-                "updates": int(point),
-                "accuracy": float(curve.accuracy[network, index]),
-            }
+        table = [
+            row
             for images, both in found.items()
             for name, curve in both.items()
-            for network in range(self.networks)
-            for index, point in enumerate(curve.steps)
+            for row in rows(curve.accuracy, curve.steps, images=images, rule=name)
         ]
-        return Finding(rows, numbers, holds, shows, self._draw(found))
+        return Finding(table, numbers, holds, shows, self._draw(found))
 
     def _draw(self, found: dict[str, dict[str, hx.Curves]]) -> Figure:
-        figure = Figure(figsize=(max(4.6 * len(found), 5.5), 3.9), layout="constrained")
-        grid = figure.subplots(1, len(found), squeeze=False, sharey=True).ravel()
+        figure, [grid] = sheet(max(4.6 * len(found), 5.5), 4.3, columns=len(found), sharey=True)
         for axes, (images, both) in zip(grid, found.items(), strict=True):
-            tidy(axes)
             for (name, curve), colour in zip(both.items(), LEARNER_COLOURS, strict=False):
-                mean, deviation = _mean(curve), curve.accuracy.std(axis=0)
-                low, high = np.clip([mean - deviation, mean + deviation], 0, 1)
-                axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
-                axes.plot(curve.steps, mean, "o-", color=colour, markersize=3, label=name)
-            axes.axvline(self.updates, color=GRID, linestyle="--", linewidth=1.2, zorder=0)
-            axes.set_xscale("log")
-            axes.set_xticks(self.points, [str(point) for point in self.points], minor=False)
-            axes.set_xticks([], minor=True)
-            axes.set_title(TITLES[images], fontsize=10, color=INK)
-            axes.set_xlabel(f"updates of {self.batch} images", color=INK)
-        grid[0].set_ylabel("test accuracy", color=INK)
-        grid[0].legend(frameon=False, loc="lower right")
-        figure.suptitle(
-            f"A clone of backpropagation improved by CMA-ES on {TITLES[self.data]} at "
-            f"{self.size} by {self.size}\nmean and standard deviation of {self.networks} "
+                band(axes, curve.steps, curve.accuracy, name, colour, marker="o", markersize=3)
+            mark(axes, self.updates)
+            logarithmic(axes, self.points)
+            label(axes, f"updates of {self.batch} images", title=TITLES.get(images, images))
+        label(grid[0], y="test accuracy")
+        # Below, where no curve is.
+        legend_below(figure, grid[:1])
+        return headline(
+            figure,
+            f"A clone of backpropagation improved by CMA-ES on {TITLES.get(self.data, self.data)} "
+            f"at {self.size} by {self.size}\nmean and standard deviation of {self.networks} "
             f"networks; dashed: length of meta-training",
-            fontsize=10,
-            color=INK,
         )
-        return figure
 
 
 def _mean(curve: hx.Curves) -> np.ndarray:
     return curve.accuracy.mean(axis=0)
+
+
+def _told(curve: hx.Curves) -> str:
+    return ", ".join(f"{accuracy:.3f}" for accuracy in _mean(curve))

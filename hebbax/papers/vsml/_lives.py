@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 import hebbax as hx
 from hebbax._files import write_whole
+from hebbax.inner import watch
 from hebbax.losses import accuracy, cross_entropy
 
 PIECE = 50
@@ -24,7 +25,7 @@ class Life(NamedTuple):
     """What became of one network.
 
     **Fields:** `online` and `loss` `[steps]`, accuracy and cross-entropy on each batch before it
-    was learnt; `test`, the share of the whole test set that is right after the last.
+    was learnt; `test`, the share of the whole test set that is correct after the last.
     """
 
     online: np.ndarray
@@ -78,12 +79,14 @@ def _learn(
     count: int,
     batch: int,
 ) -> tuple[PyTree, Float[Array, "count 2"]]:
-    def update(net: PyTree, index: Array) -> tuple[PyTree, Array]:
+    def update(before: tuple[PyTree, Array], index: Array) -> tuple[PyTree, Array]:
         x, y = family.stream(jax.random.fold_in(key, index), 1, batch)
-        net, prediction = rule.update(theta, net, x[0], y[0])
+        net, prediction = rule.update(theta, before[0], x[0], y[0])
         return net, jnp.stack([accuracy(prediction, y[0]), cross_entropy(prediction, y[0])])
 
-    return jax.lax.scan(update, net, done + jnp.arange(count))
+    begin, always = (net, jnp.zeros(2)), jnp.ones(count, bool)
+    (net, _), seen = watch(update, begin, lambda after: after[1], always, first=done)
+    return net, seen
 
 
 def _test(
@@ -91,12 +94,12 @@ def _test(
 ) -> float:
     x, y = family.test_set()
     parts = [slice(i, i + TEST_PIECE) for i in range(0, len(x), TEST_PIECE)]
-    right = [len(x[p]) * float(_right(rule, theta, net, x[p], y[p])) for p in parts]
-    return sum(right) / len(x)
+    correct = [len(x[p]) * float(_correct(rule, theta, net, x[p], y[p])) for p in parts]
+    return sum(correct) / len(x)
 
 
 @eqx.filter_jit
-def _right(rule: hx.AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> Array:
+def _correct(rule: hx.AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> Array:
     return accuracy(rule.predict(theta, net, x), y)
 
 

@@ -24,10 +24,7 @@ class Statistics(NamedTuple):
 def measure(u: States) -> Statistics:
     """Return mean and variance over the batch."""
     mean = jnp.mean(u, axis=2, keepdims=True)
-    # The mean of squares, not of squared differences: one pass over the data, and gradients
-    # that need no second one. Pre-activations are of order one here.
-    variance = jnp.mean(u**2, axis=2, keepdims=True) - mean**2
-    return Statistics(mean, jnp.maximum(variance, 0))
+    return Statistics(mean, jnp.mean((u - mean) ** 2, axis=2, keepdims=True))
 
 
 def normalize(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
 
 import equinox as eqx
@@ -14,7 +14,7 @@ from hebbax._errors import check_choice
 from hebbax._options import AT_LEAST_1, Range, as_tuple, check_options
 from hebbax.rules import activations
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 from hebbax.rules.unsupervised import _hidden as hidden
 from hebbax.rules.unsupervised import _planes as planes
 from hebbax.rules.unsupervised import _readouts as readouts
@@ -92,7 +92,7 @@ class UnsupervisedRule(AbstractRule):
     - `planes`: 12, as in the authors' program, or the paper's 10, without `lin_upper_psd` and
       `decorr_x`.
     - `merge_init`: the planes' weights in a fresh θ: one number for all, or one for each in the
-      order of `hebbax.rules.unsupervised.parameters.PLANES`.
+      order of `hebbax.rules.unsupervised.PLANES`.
 
     **Raises:** `ValueError` for a value out of range.
     """
@@ -168,7 +168,7 @@ class UnsupervisedRule(AbstractRule):
             merge=self.merge_init,
         )
 
-    def init_network(self, theta: Parameters, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+    def init_network(self, theta: Parameters, key: PRNGKeyArray, sizes: Sizes) -> Network:
         """Draw a network with `sizes` units, input first, features last.
 
         **Raises:** `ValueError` if `sizes` are not at least two positive numbers, or if θ was
@@ -393,6 +393,10 @@ class UnsupervisedRule(AbstractRule):
 
     def _check_batch(self, net: Network, x: Array) -> None:
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
+        for name, array in (("x", x), ("net", net.layers[0].weight)):
+            # Small networks normalise what they read again and again: half the digits are too few.
+            if array.dtype.itemsize < 4:
+                raise ValueError(f"{name} must be float32 or float64; got {array.dtype}.")
         if x.shape[0] < 2:
             raise ValueError(
                 f"x must hold at least two examples, since every unit is normalised over the "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import equinox as eqx
@@ -19,7 +18,7 @@ from hebbax._options import (
     check_options,
 )
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 from hebbax.rules.vsml import _messages as messages
 from hebbax.rules.vsml import _passes as passes
 from hebbax.rules.vsml._meta_parameters import SharedCell, draw_cell, draw_head, halved
@@ -57,7 +56,7 @@ class Vsml(AbstractRule):
     - `message_size`: M, channels of a message, for the LSTM; the other cells send their states.
     - `cell`: `lstm`, `vanilla` (eqs. 3 and 14), or `multiplicative` (eq. 5: in the first half of
       the units the own term times the forward interaction, in the others their sum).
-    - `ticks` ≥ 1: in each pass, on the same messages.
+    - `ticks`, 1 to 100: in each pass, on the same messages.
     - `feedback`: `same_datum` runs a second pass from above, with the error, on the datum that
       caused it; `next_datum` feeds the error to the forward pass of the datum after, and errors
       then take as many data as there are layers to come down. Meta-training leaves its plateau 4
@@ -98,7 +97,7 @@ class Vsml(AbstractRule):
     state_size: Annotated[int, Range(2)] = eqx.field(static=True, default=16)
     message_size: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
     cell: Literal["lstm", "vanilla", "multiplicative"] = eqx.field(static=True, default="lstm")
-    ticks: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
+    ticks: Annotated[int, Range(1, 100)] = eqx.field(static=True, default=1)
     feedback: Literal["same_datum", "next_datum"] = eqx.field(static=True, default="same_datum")
     error_as: Literal["input", "message"] = eqx.field(static=True, default="input")
     feed_label: bool = eqx.field(static=True, default=False)
@@ -111,7 +110,7 @@ class Vsml(AbstractRule):
     batch: Literal["in_order", "averaged", "half_averaged"] = eqx.field(
         static=True, default="in_order"
     )
-    copies: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
+    copies: Annotated[int, Range(1, 2**16)] = eqx.field(static=True, default=1)
     # A rule file holds a list.
     coordinates: tuple[Literal["input", "output", "layer", "time"], ...] = eqx.field(
         static=True, default=(), converter=as_tuple
@@ -167,7 +166,7 @@ class Vsml(AbstractRule):
 
     # φ
 
-    def init_network(self, theta: SharedCell, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+    def init_network(self, theta: SharedCell, key: PRNGKeyArray, sizes: Sizes) -> Network:
         """Draw the states of stacked layers with `sizes` units, input first.
 
         **Raises:** `ValueError` if `sizes` are not at least two positive numbers.

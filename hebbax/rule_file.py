@@ -4,15 +4,18 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from hebbax import rules
+from hebbax._errors import shown
 from hebbax._files import write_arrays
+from hebbax._foreign import check_depth, is_count, parse_json, refusing, short, size_of
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.rules import AbstractRule
 
@@ -24,6 +27,8 @@ FAMILIES: dict[str, type[AbstractRule]] = {
     if isinstance(found, type) and issubclass(found, AbstractRule) and found is not AbstractRule
 }
 """The rules that a file names by themselves: those of the facade of `hebbax.rules`."""
+LARGEST = 2**30
+"""Bytes of a rule file; those of the zoo hold some thousands."""
 _registered: dict[str, type[AbstractRule]] = {}
 
 Rule = TypeVar("Rule", bound=type[AbstractRule])
@@ -93,14 +98,16 @@ def save_rule(
       hebbax is written as `module:Class`; see `register_rule` for how it is read again.
     - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
 
-    **Raises:** `ValueError` for a rule whose hyper-parameters, or a card that cannot be written
-    as JSON, or a θ that is not the rule's; `OSError` where the folder cannot be written.
+    **Raises:** `ValueError` for what `load_rule` could not read: a rule whose hyper-parameters or
+    card cannot be written as JSON or are out of range, or a θ that is not the rule's or not finite;
+    `OSError` where the file cannot be written.
     """
     metadata, arrays = _metadata(rule, card), to_arrays(theta)
-    try:
-        from_arrays(jax.eval_shape(rule.init, jax.random.key(0)), arrays)
-    except ValueError as error:
-        raise ValueError(f"theta does not fit the {type(rule).__name__}: {error}.") from error
+    skeleton = jax.eval_shape(rule.init, jax.random.key(0))
+    with refusing(f"theta does not fit the {type(rule).__name__}"):
+        _theta(skeleton, arrays)
+    if sum(array.nbytes for array in arrays.values()) + 2**20 > LARGEST:
+        raise ValueError(f"theta holds more than the {LARGEST:,} bytes of the largest rule file.")
     write_arrays(Path(path), arrays, metadata)
 
 
@@ -111,8 +118,13 @@ def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
 
 def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
     family = family_name(type(rule))
+    card = {} if card is None else card
+    try:
+        _check_card(card)
+    except ValueError as error:
+        raise ValueError(f"the card of this {family} cannot be written: {error}.") from error
     written = {}
-    for name, value in {**hyperparameters(rule), "card": card or {}}.items():
+    for name, value in {**hyperparameters(rule), "card": card}.items():
         try:
             written[name] = json.dumps(value)
         except (TypeError, ValueError) as error:
@@ -121,12 +133,44 @@ def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]
                 f"{what} of this {family} cannot be written to a rule file, which holds plain "
                 f"values only: {error}."
             ) from error
+    text = json.dumps(hyperparameters(rule))
+    with refusing(f"this {family} cannot be written to a rule file"):
+        read = type(rule).from_hyperparameters(parse_json(text))
+        if read != rule:
+            raise ValueError(f"it would be read as {shown(read)}")
     return {
         "hebbax_format": str(FORMAT),
         "family": family,
-        "hyperparameters": json.dumps(hyperparameters(rule)),
+        "hyperparameters": text,
         "card": written["card"],
     }
+
+
+def _check_card(card: Any) -> None:
+    """Refuse a card whose fields that are read elsewhere hold something else.
+
+    **Raises:** `ValueError` naming the field.
+    """
+    if not isinstance(card, dict):
+        raise ValueError(f"a card must hold names with values; got {shown(card)}")
+    check_depth(card)
+    if not isinstance(card.get("title"), (str, NoneType)):
+        raise ValueError(f"the card's title must be a text; got {shown(card['title'])}")
+    if not is_count(card.get("meta_steps", 0), least=0):
+        raise ValueError(
+            f"the card's meta_steps must be a whole number; got {shown(card['meta_steps'])}"
+        )
+    options = card.get("options", {})
+    if not isinstance(options, dict):
+        raise ValueError(f"the card's options must be names with values; got {shown(options)}")
+    for name in {"unrolls", "final"} & options.keys():
+        unrolls = options[name]
+        several = unrolls if isinstance(unrolls, (list, tuple)) and unrolls else [unrolls]
+        if not all(map(is_count, several)):
+            raise ValueError(
+                f"the card's option {name} must be numbers of updates of at least 1; "
+                f"got {shown(unrolls)}"
+            )
 
 
 def read_rule_file(
@@ -134,43 +178,59 @@ def read_rule_file(
 ) -> tuple[AbstractRule, PyTree, dict[str, Any]]:
     """Return the rule, its θ and its card; `rule` as in `load_rule`.
 
-    **Raises:** `FileNotFoundError`, or `RuleFileError` for a file that is truncated, not
-    safetensors, of another program, of a newer format, of a class that is not known, or whose
-    arrays do not fit the rule it describes.
+    θ comes in the precision that JAX has now, whatever that of the file.
+
+    **Raises:** `FileNotFoundError`, or `RuleFileError` for whatever else is wrong: no regular
+    file, truncated, not safetensors, of another program, of a newer format, of a class that is
+    not known, with options or a card out of range, or arrays that do not fit the rule it
+    describes or are not finite.
     """
     path = Path(path)
-    if not path.is_file():
+    with refusing(f"{path} cannot be read", RuleFileError):
+        found = path.exists()
+        if found and size_of(path) > LARGEST:
+            raise ValueError(f"it is longer than the {LARGEST:,} bytes of a rule file")
+    if not found:
         raise FileNotFoundError(f"there is no rule file {path}.")
     arrays: dict[str, np.ndarray] = {}
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if "hebbax_format" in metadata:
-                # Those of other programs may hold types that numpy does not know.
-                arrays = {n: file.get_tensor(n) for n in file.keys()}
-    except (SafetensorError, AttributeError, TypeError) as error:
-        raise RuleFileError(f"{path} is truncated or not a safetensors file ({error}).") from error
+    with (
+        refusing(f"{path} is truncated or not a safetensors file", RuleFileError),
+        safe_open(path, framework="numpy") as file,
+    ):
+        metadata = file.metadata() or {}
+        if "hebbax_format" in metadata:
+            # Those of other programs may hold types that numpy does not know.
+            arrays = {n: file.get_tensor(n) for n in file.keys()}
     if "hebbax_format" not in metadata:
         raise RuleFileError(f"{path} is a safetensors file of another program, not a rule file.")
-    if not metadata["hebbax_format"].isdecimal():
+    number = metadata["hebbax_format"]
+    if not (number.isascii() and number.isdecimal()):
+        raise RuleFileError(f"{path} has the rule-file format {shown(number)}, which is no number.")
+    # Python reads no number of thousands of digits.
+    if len(number) > 9 or int(number) > FORMAT:
         raise RuleFileError(
-            f"{path} has the rule-file format {metadata['hebbax_format']!r}, which is no number."
-        )
-    if int(metadata["hebbax_format"]) > FORMAT:
-        raise RuleFileError(
-            f"{path} has the rule-file format {metadata['hebbax_format']}; this version of hebbax "
+            f"{path} has the rule-file format {short(number, 20)}; this version of hebbax "
             f"reads formats up to {FORMAT}: install a newer one."
         )
+    if int(number) < 1:
+        raise RuleFileError(f"{path} has the rule-file format {number}; the first one is 1.")
     family = metadata.get("family", "")
     cls = _class_of(path, family, rule)
-    try:
-        found = cls.from_hyperparameters(json.loads(metadata["hyperparameters"]))
-        skeleton = jax.eval_shape(found.init, jax.random.key(0))
-        theta = from_arrays(skeleton, arrays)
-        card = json.loads(metadata["card"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RuleFileError(f"{path} does not fit the {family} it describes: {error}.") from error
+    with refusing(f"{path} does not fit the {shown(family)} it describes", RuleFileError):
+        found = cls.from_hyperparameters(parse_json(metadata["hyperparameters"]))
+        theta = _theta(jax.eval_shape(found.init, jax.random.key(0)), arrays)
+    with refusing(f"{path} does not fit the card of a {shown(family)}", RuleFileError):
+        card = parse_json(metadata["card"])
+        _check_card(card)
     return found, theta, card
+
+
+def _theta(skeleton: PyTree, arrays: dict[str, np.ndarray]) -> PyTree:
+    """Return θ in the precision of `skeleton`. **Raises:** `ValueError` where it does not fit."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"the array {name!r} holds numbers that are not finite")
+    return from_arrays(skeleton, arrays, any_precision=True)
 
 
 def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[AbstractRule]:
@@ -179,16 +239,17 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
         # A script's classes are of the module __main__, and of another one once it is imported.
         if family.rpartition(":")[2] != family_name(rule).rpartition(":")[2]:
             raise RuleFileError(
-                f"{path} holds a rule of {family!r}; it was to be read as {family_name(rule)!r}."
+                f"{path} holds a rule of {shown(family)}; it was to be read as "
+                f"{family_name(rule)!r}."
             )
         return rule
-    known = {**_registered, **FAMILIES}
-    if family in known:
-        return known[family]
+    families = {**_registered, **FAMILIES}
+    if family in families:
+        return families[family]
     if ":" in family:
         raise ForeignRuleError(path, family)
     raise RuleFileError(
-        f"{path} holds a rule of the family {family!r}; this version of hebbax knows "
+        f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "
         f"{', '.join(FAMILIES)}."
     )
 

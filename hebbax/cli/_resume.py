@@ -1,0 +1,58 @@
+"""`hebbax train --resume DIR`: the command line that the run in a folder was begun with."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hebbax.cli._errors import BadInputError, flag
+from hebbax.recipes import RECIPES
+
+OPTION = "--resume"
+
+
+def resumed(words: Sequence[str]) -> list[str]:
+    """Return `words` with recipe, options and folder in the place of `--resume DIR`.
+
+    What is given beside it goes before what the run was begun with, such as more `--steps`.
+
+    **Raises:** `BadInputError` if the folder holds no run of a recipe.
+    """
+    words = list(words)
+    if not words or words[0] != "train" or OPTION not in words:
+        return words
+    at = words.index(OPTION)
+    if at + 1 == len(words):
+        raise BadInputError(f"{OPTION} needs the folder of a run.")
+    folder, given = words[at + 1], [*words[1:at], *words[at + 2 :]]
+    if "--out" in given or any(word in RECIPES for word in given):
+        raise BadInputError(f"{OPTION} takes recipe and folder from the run; give neither.")
+    recipe, options = _recorded(Path(folder))
+    fields = [*words[:1], recipe]
+    for name, value in options.items():
+        if flag(name) not in given and flag(f"no_{name}") not in given:
+            fields += _spelt(name, value)
+    return [*fields, "--out", folder, *given]
+
+
+def _recorded(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Return the recipe and the options that a run's configuration names."""
+    file = folder / "config.json"
+    try:
+        card = json.loads(file.read_text())["card"]
+        recipe, options = card["recipe"], dict(card["options"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{OPTION} {folder} holds no run that 'hebbax train RECIPE' has begun ({file} cannot "
+            f"be read, or names no recipe)."
+        ) from error
+    if recipe not in RECIPES:
+        raise BadInputError(f"{OPTION} {folder} holds a run of {recipe!r}, which is no recipe.")
+    return recipe, options
+
+
+def _spelt(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag(name if value else f"no_{name}")]
+    values = value if isinstance(value, list) else [value]
+    return [] if value is None else [flag(name), *map(str, values)]

@@ -1,0 +1,216 @@
+"""`MetaTraining`: the settings of a meta-training, checked once."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
+
+from hebbax.devices import DeviceGrid
+from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
+from hebbax.outer._curriculum import Curriculum
+from hebbax.outer._method import AbstractMethod
+from hebbax.outer._sizes import layer_sizes
+from hebbax.outer.objectives import AbstractObjective
+from hebbax.rules import AbstractRule
+from hebbax.tasks import AbstractFamily
+
+COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
+
+
+class Keys(NamedTuple):
+    """What decides the first θ, the meta-steps, and the tasks of validation."""
+
+    init: PRNGKeyArray
+    train: PRNGKeyArray
+    validation: PRNGKeyArray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MetaTraining:
+    """The settings of a meta-training, for `meta_train`, `forecast` and `diagnose` alike.
+
+    **Arguments:** those of `hebbax.meta_train` by their names there, but for what does not change
+    what is found: the directory, who else computes or is told of it. `families` may be one.
+
+    **Raises:** `ValueError` that names the first setting that is out of range.
+    """
+
+    rule: AbstractRule
+    families: AbstractFamily | Sequence[AbstractFamily]
+    objective: AbstractObjective | Curriculum
+    method: AbstractMethod
+    _: dataclasses.KW_ONLY
+    hidden: Given | Sequence[Given] | Architectures = ()
+    steps: int
+    key: PRNGKeyArray
+    theta: PyTree = None
+    runs: int = 1
+    tasks: int = 1
+    validation: int = 16
+    log_every: int = 50
+    checkpoint_every: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range."""
+        one = self.families
+        families = tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) else (one,)
+        object.__setattr__(self, "families", families)
+        self._check_parts()
+        for name in COUNTS:
+            object.__setattr__(self, name, _count(name, getattr(self, name)))
+        if self.checkpoint_every % self.log_every:
+            raise ValueError(
+                f"checkpoint_every must be a multiple of log_every, {self.log_every}; "
+                f"got {self.checkpoint_every}."
+            )
+        if not isinstance(self.hidden, Architectures):
+            object.__setattr__(self, "hidden", as_hidden(self.hidden, len(families)))
+        for steps in self.course.unrolls:
+            self.method.check(steps)
+        if self.theta is not None:
+            _check_theta(self.theta, jax.eval_shape(self.rule.init, self.key))
+
+    def _check_parts(self) -> None:
+        if not isinstance(self.rule, AbstractRule):
+            raise ValueError(f"rule must be one such as hebbax.Blur(); got {self.rule!r}.")
+        if not self.all_families:
+            raise ValueError("family must be a task family, or several of them; got none.")
+        for family in self.all_families:
+            if not isinstance(family, AbstractFamily):
+                raise ValueError(
+                    f"family must be one of hebbax.tasks, such as toy('xor'), or several of them; "
+                    f"got {family!r}."
+                )
+        judged = self.objective
+        judged = judged.objective if isinstance(judged, Curriculum) else judged
+        # What is called, instead of defining `judge`, would be passed over silently.
+        if not isinstance(judged, AbstractObjective) or callable(judged):
+            raise ValueError(
+                f"objective must be one of hebbax.objectives or of a subclass of AbstractObjective "
+                f"that defines judge, or a Curriculum of one; got {judged!r}."
+            )
+        if not isinstance(self.method, AbstractMethod):
+            raise ValueError(
+                f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
+                f"got {self.method!r}."
+            )
+        if not _is_key(self.key):
+            raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
+
+    @property
+    def all_families(self) -> tuple[AbstractFamily, ...]:
+        """The task families, however many."""
+        return cast(tuple[AbstractFamily, ...], self.families)
+
+    @property
+    def course(self) -> Curriculum:
+        """The objective as a `Curriculum`, of one stage if it is none."""
+        if isinstance(self.objective, Curriculum):
+            return self.objective
+        return Curriculum(self.objective, (self.objective.steps,), 1, synchronize=False)
+
+    @property
+    def units(self) -> Hidden:
+        """The hidden layers of all families or of each; the middle of `Architectures`."""
+        if isinstance(self.hidden, Architectures):
+            return self.hidden.middle
+        return cast(Hidden, self.hidden)
+
+    @property
+    def per_run(self) -> bool:
+        """Whether runs meet different tasks and batches: they would be copies of each other."""
+        return self.course.synchronize or (self.theta is not None and self.runs > 1)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that `key` is split into."""
+        return Keys(*jax.random.split(self.key, 3))
+
+    def thetas(self) -> PyTree:
+        """Return the first θ of every run, with a leading axis of runs."""
+        if self.theta is None:
+            thetas = jax.vmap(self.rule.init)(jax.random.split(self.keys.init, self.runs))
+        else:
+            thetas = jax.tree.map(
+                lambda a: jnp.broadcast_to(a, (self.runs, *jnp.shape(a))), self.theta
+            )
+        # Arrays read from a checkpoint are not weakly typed, and would be compiled for once more.
+        return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), thetas)
+
+    def layout(self) -> DeviceGrid:
+        """Return how the devices of this program share the work."""
+        return DeviceGrid.over_devices(self.runs, self.method.inner(self.tasks))
+
+    def check_alone(self) -> None:
+        """Refuse what only workers can do. **Raises:** `ValueError`."""
+        if isinstance(self.hidden, Architectures):
+            raise ValueError(
+                "hidden=Architectures(...) needs workers, such as workers=hebbax.Ray(...), "
+                "each of which has networks of a size of its own."
+            )
+
+    def networks(self) -> dict[str, int]:
+        """Return how many numbers φ holds, by layer sizes as in `784-64-10`."""
+        theta = jax.eval_shape(self.rule.init, self.key)
+        networks = {}
+        for index in range(len(self.all_families)):
+            sizes = layer_sizes(self.all_families, index, self.units, self.course.objective)
+            net = jax.eval_shape(
+                lambda t, k, sizes=sizes: self.rule.init_network(t, k, sizes), theta, self.key
+            )
+            networks[label(sizes)] = sum(leaf.size for leaf in jax.tree.leaves(net))
+        return networks
+
+
+def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: Any) -> MetaTraining:
+    """Return settings that are given as one, or one by one as to `hebbax.meta_train`.
+
+    **Raises:** `TypeError` if they are given both ways.
+    """
+    if not isinstance(given, MetaTraining):
+        if "family" in settings:
+            settings["families"] = settings.pop("family")
+        return MetaTraining(given, *others, **settings)
+    if others or settings:
+        raise TypeError("a MetaTraining holds all settings; none can be given beside it.")
+    return given
+
+
+def _count(name: str, value: Any) -> int:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(
+            f"{name} must be at least 1; got {value}."
+            if whole
+            else f"{name} must be a whole number, at least 1; got {value!r}."
+        )
+    return int(value)
+
+
+def _is_key(key: Any) -> bool:
+    if not isinstance(key, jax.Array):
+        return False
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    return key.ndim == 0 if typed else key.ndim == 1 and key.dtype == jnp.uint32
+
+
+def _check_theta(theta: PyTree, skeleton: PyTree) -> None:
+    if jax.tree.structure(theta) != jax.tree.structure(skeleton):
+        raise ValueError(
+            f"theta must have the structure that rule.init gives it, "
+            f"{jax.tree.structure(skeleton)}; got {jax.tree.structure(theta)}."
+        )
+    leaves = jax.tree.leaves(theta)
+    for (path, wanted), leaf in zip(
+        jax.tree_util.tree_leaves_with_path(skeleton), leaves, strict=True
+    ):
+        found = jax.eval_shape(jnp.asarray, leaf)
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            raise ValueError(
+                f"theta{jax.tree_util.keystr(path)} must be {wanted.dtype}{list(wanted.shape)}, as "
+                f"of rule.init; got {found.dtype}{list(found.shape)}."
+            )
