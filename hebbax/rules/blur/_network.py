@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from hebbax.networks import Connection, Layer, Wiring, mlp
 from hebbax.rules.blur._normalization import Statistics, column_norm
 
-Block = Float[Array, "s receivers senders"]
+Block = Float[Array, "s _ _"]
 
 
 class Synapses(eqx.Module):
