@@ -99,7 +99,8 @@ def meta_train(
     a checkpoint is written, if interrupted.
     """
     check_not_forked()
-    if jax.config.jax_disable_jit:
+    flags: Any = jax.config
+    if flags.jax_disable_jit:
         raise ValueError(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
