@@ -32,7 +32,8 @@ else:
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
     """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
-    options from it, and more --steps go on with one that is over."""
+    options from it, and more --steps go on with one that is over where no schedule depends on
+    them."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
@@ -125,11 +126,16 @@ class Train(Command):
                 f"give another folder."
             )
         before = card.get("options", {})
-        # More steps go on with a run that is over.
+        # More steps go on with a run that is over, unless its learning rate depends on them.
+        allowed = ()
+        if "steps" in before:
+            then = dataclasses.replace(self.recipe, steps=before["steps"])
+            same = then.method().fingerprint() == self.recipe.method().fingerprint()
+            allowed = ("steps",) if same else ()
         differ = [
             f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"
             for name, value in self.recipe.options().items()
-            if name in before and before[name] != value and name != "steps"
+            if name in before and before[name] != value and name not in allowed
         ]
         if differ:
             raise BadInputError(

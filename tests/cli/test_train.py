@@ -99,10 +99,8 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
     outcome = hebbax("train", "--resume", "run")
     assert outcome.status == 0, outcome.err
     assert "the run in run is complete" in outcome.out
-    outcome = hebbax("train", "--resume", "run", "--steps", 6)
-    assert outcome.status == 0, outcome.err
-    assert "going on from step 4 of 6 in run" in outcome.out
-    assert (tmp_path / "run" / "checkpoints" / "step-0000000006.safetensors").exists()
+    # The learning rate of this recipe follows a schedule over its steps.
+    assert "--steps is 6, not 4" in refused("train", "--resume", "run", "--steps", 6)
     line = refused("train", "--resume", "run", "--clip", 2, "--learning-rate", 0.5)
     assert "--clip is 2.0, not 1.0" in line
     assert "--learning-rate is 0.5, not 0.01" in line
