@@ -25,8 +25,8 @@ def trained_updates(card: Any) -> int | None:
     Where lifetimes are cut into truncations, how long they are on average in the end.
     """
     options = as_card(as_card(card).get("options"))
-    unrolls = options.get("final", options.get("unrolls"))
-    unrolls = unrolls if isinstance(unrolls, (list, tuple)) else [unrolls]
+    said = options.get("final", options.get("unrolls"))
+    unrolls: list[Any] = said if isinstance(said, list) else [said]
     return max(unrolls) if unrolls and all(allows(_COUNT, n) for n in unrolls) else None
 
 

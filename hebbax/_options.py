@@ -117,7 +117,8 @@ def allows(annotation: Any, value: object, within: Range | None = None) -> bool:
     if annotation is float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             return False
-        return abs(value) <= FINITE and (within is None or within.holds(float(value)))
+        number: Any = value
+        return bool(abs(number) <= FINITE) and (within is None or within.holds(float(number)))
     if origin is collections.abc.Callable or annotation is collections.abc.Callable:
         return callable(value)
     kind = origin if isinstance(origin, type) else annotation

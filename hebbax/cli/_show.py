@@ -139,7 +139,9 @@ def _print_fields(place: Any, title: str, values: dict[str, Any]) -> None:
 
     say(place, f"\n{title}" + ("" if values else ": none"))
     for line in fields(values):
-        say(place, line) if isinstance(line, str) else place.print(Padding(line, (0, 0, 0, 6), expand=False))
+        say(place, line) if isinstance(line, str) else place.print(
+            Padding(line, (0, 0, 0, 6), expand=False)
+        )
 
 
 def _print_section(place: Any, section: "Section") -> None:
