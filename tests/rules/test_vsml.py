@@ -541,7 +541,7 @@ BAD = [
     ({"initial": "zero"}, "initial must be one of half, all, line; got 'zero'"),
     (
         {"coordinates": ("a",)},
-        "coordinates must be a tuple, each item one of input, output, layer, time; got",
+        "coordinates must be a tuple, each item one of input, output, layer",
     ),
     ({"coordinates": ("time", "time")}, "coordinates must not repeat"),
     ({"state_size": 1}, "state_size must be a whole number of at least 2; got 1"),
@@ -574,7 +574,7 @@ BAD = [
     ),
     (
         {"gains": (1.0, 0.0)},
-        r"gains must be a tuple of 2: a finite number above 0, .*; got \(1.0, 0.0\)",
+        r"gains must be a tuple of 2: .* above 0, .*; got \(1.0, 0.0\)",
     ),
     ({"gains": (1.0,)}, r"gains must be a tuple of 2: .*; got \(1.0,\)"),
     ({"initial": "line"}, r"go together; got initial='line' with line=\[\]"),
@@ -585,7 +585,7 @@ BAD = [
     ),
     (
         {"initial": "line", "line": (math.inf,)},
-        r"line must be a tuple, each item a finite number; got \(inf,\)",
+        r"line must be a tuple, each item a finite .*\(inf,\)",
     ),
 ]
 
