@@ -127,7 +127,6 @@ def test_bad_rules(wine, unsupervised, unchecked, tmp_path):
         ("blur/mnits", r"shipped rule \(.*blur/mnist.*\).*got 'blur/mnits'\. Did you mean"),
         (3, "a rule file or a pair"),
         (unsupervised, "must learn from labels"),
-        ((hx.Blur(statistics="batch"), None), "must predict each row by itself"),
     ):
         with pytest.raises(ValueError, match=message):
             classifier(rule=given).fit(X, y)
