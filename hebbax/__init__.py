@@ -21,10 +21,14 @@ from hebbax.doctor import diagnose as diagnose
 from hebbax.doctor import forecast as forecast
 from hebbax.inner import Curves as Curves
 from hebbax.inner import OnlineCurves as OnlineCurves
+from hebbax.inner import StreamCurves as StreamCurves
 from hebbax.inner import best_backprop as best_backprop
 from hebbax.inner import best_online_backprop as best_online_backprop
+from hebbax.inner import best_stream_backprop as best_stream_backprop
 from hebbax.inner import evaluate as evaluate
 from hebbax.inner import evaluate_online as evaluate_online
+from hebbax.inner import evaluate_stream as evaluate_stream
+from hebbax.inner import standardize_online as standardize_online
 from hebbax.inner import unroll as unroll
 from hebbax.networks import Architectures as Architectures
 from hebbax.outer import Curriculum as Curriculum
