@@ -74,8 +74,8 @@ class StreamCurves:
 def evaluate_stream(
     rule: AbstractRule,
     theta: PyTree,
-    x: Float[np.ndarray, "rows in"],
-    y: Int[np.ndarray, " rows"],
+    x: np.ndarray,
+    y: np.ndarray,
     *,
     chunk: int = CHUNK,
     hidden: Sequence[int] = (64,),

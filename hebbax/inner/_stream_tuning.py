@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from hebbax._errors import check_choice
 from hebbax.inner._standard import WINDOW
@@ -21,8 +21,8 @@ STREAM_RATES: dict[str, tuple[float, ...]] = {**RATES, "nadamw": RATES["adam"]}
 
 def best_stream_backprop(
     optimizer: str,
-    x: Float[np.ndarray, "rows in"],
-    y: Int[np.ndarray, " rows"],
+    x: np.ndarray,
+    y: np.ndarray,
     *,
     rates: Sequence[float] | None = None,
     activation: str = "relu",

@@ -28,9 +28,11 @@ STREAM_RULE: dict[str, Any] = {
     "init_scale": 0.02,
     "learn_synapse_gain": True,
 }
-KEEP, SYNAPSE_UPDATE, NORM = 0.9995, 1.0, 2.0
-"""Where gates of synapses and the norm that synapses are brought to begin."""
-KEEP_RATE = 0.02
+KEEP, NORM, GAIN, HIDDEN_SHARE, SYNAPSE_UPDATE = 0.9985, 1.8, 0.6, 0.1, 5.0
+"""Where genomes begin: f̃, the norm that synapses are brought to, their initial size, the share of
+the feedback that hidden layers get, and η̃. Synapses that fade by a thousandth or two an update do
+not grow, so that changes stay as large beside them as they are."""
+KEEP_RATE = 0.002
 """Share of the learning rate that f̃ gets: it says how many thousand updates synapses last."""
 
 
@@ -56,15 +58,15 @@ class BlurStream(BlurRecipe):
     """Tasks sampled of each family at every meta-step."""
     runs: int = 1
     """Genomes trained side by side; the best is kept."""
-    steps: int = 120
+    steps: int = 60
     """Meta-steps."""
-    learning_rate: float = 3e-2
+    learning_rate: float = 1e-2
     """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     validation: int = 4
     """Tasks of each family that decide which genome is the best, at every checkpoint."""
     log_every: int = 10
     """Meta-steps between logged lines."""
-    checkpoint_every: int = 40
+    checkpoint_every: int = 20
     """Meta-steps between checkpoints; a multiple of log_every."""
 
     def rule(self) -> "Blur":
@@ -80,7 +82,9 @@ class BlurStream(BlurRecipe):
 
         theta = self.rule().init(self.key())
         return eqx.tree_at(
-            lambda t: (t.f_tilde, t.rescale), theta, (jnp.asarray(KEEP), jnp.asarray(NORM))
+            lambda t: (t.f_tilde, t.rescale, t.synapse_gain, t.mu),
+            theta,
+            (jnp.asarray(KEEP), jnp.asarray(NORM), jnp.asarray(GAIN), HIDDEN_SHARE * theta.mu),
         )
 
     def task_families(self) -> tuple["AbstractFamily", ...]:

@@ -1,6 +1,7 @@
 """What drifting families share: time, and what befalls rows of any kind in it."""
 
 import abc
+import math
 
 import equinox as eqx
 import jax
@@ -25,7 +26,7 @@ class DriftingFamily(AbstractFamily):
 
     `draw` fixes a whole history. A lifetime begins anywhere in it, and time is counted in rows,
     so that a task changes more from batch to batch where batches are large. Part of the tasks
-    have targets of which up to a fifth are drawn at random, and features whose scale and offset
+    have targets of which up to a fifth are those of other rows, and features whose scale and offset
     drift as those of sensors do.
     """
 
@@ -39,8 +40,10 @@ class DriftingFamily(AbstractFamily):
         """The family with the history that `key` decides."""
 
     @abc.abstractmethod
-    def rows(self, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int) -> Rows:
-        """Rows of the history `task` from each of `times` on; all other chance comes from `key`."""
+    def rows(
+        self, choices: "Choices", task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
+    ) -> Rows:
+        """Rows of a history from each of `times` on; it is decided by `choices` and `task`."""
 
     def draw(self, key: PRNGKeyArray) -> "DriftingFamily":
         """The family with its history fixed."""
@@ -54,10 +57,11 @@ class DriftingFamily(AbstractFamily):
         k_start, k_rows, k_wrong = jax.random.split(key, 3)
         start = jax.random.uniform(k_start, maxval=float(START))
         times = start + batch * jnp.arange(steps)
-        k_history, k_sensors, k_noise = jax.random.split(self.task_key, 3)
-        x, labels = self.rows(k_history, k_rows, times, batch)
-        x = _sensed(k_sensors, x, times)
-        return x, _mislabelled(k_noise, k_wrong, one_hot(labels, self.outputs), self.outputs)
+        k_history, k_choices = jax.random.split(self.task_key)
+        choices = Choices(k_choices)
+        x, labels = self.rows(choices, k_history, k_rows, times, batch)
+        x = _sensed(choices, x, times)
+        return x, _mislabelled(choices, k_wrong, one_hot(labels, self.outputs))
 
     def query(self, key: PRNGKeyArray, query: int) -> Batches:
         """Rows in a row, from a random time on."""
@@ -86,22 +90,52 @@ def sample_in_order(
     return Episode(x[:steps], y[:steps], *rest)
 
 
-def log_uniform(key: PRNGKeyArray, low: float, high: float) -> Float[Array, ""]:
-    """Draw a number whose logarithm is uniform."""
-    return jnp.exp(jax.random.uniform(key, minval=jnp.log(low), maxval=jnp.log(high)))
+class Choices:
+    """Random numbers that decide a history, handed out one after the other.
+
+    They are drawn at once: the generator is the larger part of a small program to compile.
+    """
+
+    def __init__(self, key: PRNGKeyArray):
+        self._uniform = jax.random.uniform(key, (CHOICES,))
+        self._used = 0
+
+    def some(self, count: int) -> Float[Array, " count"]:
+        """Return `count` numbers, uniform on [0, 1)."""
+        self._used += count
+        if self._used > CHOICES:
+            raise ValueError(f"a history may be decided by {CHOICES} numbers at most.")
+        return self._uniform[self._used - count : self._used]
+
+    def one(self, low: float = 0.0, high: float = 1.0) -> Float[Array, ""]:
+        """Return a number that is uniform on [low, high)."""
+        return low + (high - low) * self.some(1)[0]
+
+    def often(self, share: float) -> Float[Array, ""]:
+        """Return 1 in this share of the histories, else 0."""
+        return (self.one() < share).astype(float)
+
+    def count(self, low: int, high: int) -> Int[Array, ""]:
+        """Return a whole number from `low` to `high`, both among them."""
+        return low + jnp.floor(self.one() * (high - low + 1)).astype(jnp.int32)
+
+    def log_uniform(self, low: float, high: float) -> Float[Array, ""]:
+        """Return a number whose logarithm is uniform."""
+        return jnp.exp(self.one(math.log(low), math.log(high)))
+
+    def waves(
+        self, times: Float[Array, "*lead"], count: int, low: float, high: float
+    ) -> Float[Array, "*lead count"]:
+        """Return `count` sine waves of deviation about 1 and periods from `low` to `high` rows."""
+        spread = jnp.log(high / low)
+        ones = (1,) * times.ndim
+        periods = low * jnp.exp(spread * self.some(count)).reshape(*ones, count)
+        phases = self.some(count).reshape(*ones, count)
+        return 2**0.5 * jnp.sin(2 * jnp.pi * (times[..., None] / periods + phases))
 
 
-def waves(
-    key: PRNGKeyArray, times: Float[Array, "*lead"], count: int, low: float, high: float
-) -> Float[Array, "*lead count"]:
-    """Draw `count` sine waves of deviation about 1 and periods between `low` and `high` rows."""
-    k_period, k_phase = jax.random.split(key)
-    periods = jnp.exp(
-        jax.random.uniform(k_period, (count,), minval=jnp.log(low), maxval=jnp.log(high))
-    )
-    phases = jax.random.uniform(k_phase, (count,), maxval=2 * jnp.pi)
-    turns = times[..., None] / periods.reshape((1,) * times.ndim + (count,))
-    return 2**0.5 * jnp.sin(2 * jnp.pi * turns + phases.reshape((1,) * times.ndim + (count,)))
+CHOICES = 2048
+"""Enough for two waves of each of some hundred features and classes."""
 
 
 class Epochs(eqx.Module):
@@ -122,7 +156,8 @@ class Epochs(eqx.Module):
             return jax.random.normal(jax.random.fold_in(key, number), shape)
 
         fraction = self.fraction.reshape(-1, *(1 for _ in shape))
-        first, second = jax.vmap(state)(self.number), jax.vmap(state)(self.number + 1)
+        numbers = jnp.stack([self.number, self.number + 1])
+        first, second = jax.vmap(jax.vmap(state))(numbers)
         # Halfway between two independent normals the deviation would be less.
         return ((1 - fraction) * first + fraction * second) / jnp.sqrt(
             (1 - fraction) ** 2 + fraction**2
@@ -132,33 +167,28 @@ class Epochs(eqx.Module):
 KINDS = 4
 
 
-def epochs(key: PRNGKeyArray, times: Times) -> Epochs:
-    """Draw how a task changes, and return where it stands at `times`."""
-    k_kind, k_interval, k_cycle = jax.random.split(key, 3)
-    kind = jax.random.randint(k_kind, (), 0, KINDS)
-    turns = times / log_uniform(k_interval, FASTEST, SLOWEST)
+def epochs(choices: Choices, times: Times) -> Epochs:
+    """Choose how a task changes, and return where it stands at `times`."""
+    kind = choices.count(0, KINDS - 1)
+    turns = times / choices.log_uniform(FASTEST, SLOWEST)
     number = jnp.floor(turns).astype(jnp.int32)
     fraction = jnp.where(kind == 1, turns - number, 0.0)
-    cycle = jax.random.randint(k_cycle, (), 2, 4)
+    cycle = choices.count(2, 3)
     number = jnp.where(kind == 3, number % cycle, jnp.where(kind == 0, 0, number))
     return Epochs(kind, number, fraction)
 
 
-def _sensed(task: PRNGKeyArray, x: Float[Array, "steps batch in"], times: Times) -> Array:
+def _sensed(choices: Choices, x: Float[Array, "steps batch in"], times: Times) -> Array:
     """Let features drift in scale and offset, in half of the tasks."""
-    k_whether, k_much, k_scale, k_offset = jax.random.split(task, 4)
-    much = jax.random.bernoulli(k_whether) * jax.random.uniform(k_much, maxval=0.5)
-    scale = jnp.exp(much * waves(k_scale, times, x.shape[-1], FASTEST, SLOWEST))
-    offset = much * waves(k_offset, times, x.shape[-1], FASTEST, SLOWEST)
+    much = choices.often(0.5) * choices.one(0.0, 0.5)
+    scale = jnp.exp(much * choices.waves(times, x.shape[-1], FASTEST, SLOWEST))
+    offset = much * choices.waves(times, x.shape[-1], FASTEST, SLOWEST)
     return x * scale[:, None] + offset[:, None]
 
 
-def _mislabelled(task: PRNGKeyArray, key: PRNGKeyArray, y: Array, outputs: int) -> Array:
-    """Draw part of the targets from all classes alike, in half of the tasks."""
-    k_whether, k_share = jax.random.split(task)
-    share = jax.random.bernoulli(k_whether) * jax.random.uniform(k_share, maxval=0.2)
-    k_wrong, k_class = jax.random.split(key)
-    wrong = jax.random.bernoulli(k_wrong, share, y.shape[:-1])
-    # Drawn among the targets of the same batch, so that classes which do not occur stay absent.
-    other = jax.vmap(jax.random.permutation)(jax.random.split(k_class, len(y)), y)
-    return jnp.where(wrong[..., None], other, y)
+def _mislabelled(choices: Choices, key: PRNGKeyArray, y: Array) -> Array:
+    """Give some rows the target of the row before, in half of the tasks."""
+    share = choices.often(0.5) * choices.one(0.0, 0.2)
+    wrong = jax.random.uniform(key, y.shape[:-1]) < share
+    # Of the same batch, so that classes which do not occur stay absent.
+    return jnp.where(wrong[..., None], jnp.roll(y, 1, axis=1), y)

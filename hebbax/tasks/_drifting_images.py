@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._errors import check_choice
 from hebbax.tasks._arrays import ArrayFamily
-from hebbax.tasks._drift import DriftingFamily, Rows, Times, epochs
+from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 
 CHANGES = ("permuted", "rotated")
 
@@ -35,12 +35,14 @@ class DriftingImages(DriftingFamily):
             self.images, self.change, self.side, self.name, self.inputs, self.outputs, key
         )
 
-    def rows(self, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int) -> Rows:
+    def rows(
+        self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
+    ) -> Rows:
         """Images of the family inside, as they are seen at the time."""
-        k_when, k_how, k_names = jax.random.split(task, 3)
+        k_how, k_names = jax.random.split(task)
         x, y = self.images.stream(key, len(times), batch)
         labels = jax.random.permutation(k_names, self.outputs)[jnp.argmax(y, axis=-1)]
-        when = epochs(k_when, times)
+        when = epochs(choices, times)
         if self.change == "permuted":
 
             def seen(number: Array, x: Array) -> Array:

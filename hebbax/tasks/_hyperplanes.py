@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from hebbax.tasks._drift import DriftingFamily, Rows, Times, epochs, log_uniform, waves
+from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 
 PATHS = 4
 """What features follow in common: as day and season in measurements."""
@@ -28,29 +28,24 @@ class HyperplaneFamily(DriftingFamily):
         """The family with the history that `key` decides."""
         return HyperplaneFamily(self.name, self.inputs, self.outputs, key)
 
-    def rows(self, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int) -> Rows:
+    def rows(
+        self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
+    ) -> Rows:
         """Rows, and the hyperplane each lies farthest above."""
-        keys = jax.random.split(task, 11)
-        k_x, k_blur = jax.random.split(key)
-        shape = (len(times), batch, self.inputs)
-        noise = jnp.where(
-            jax.random.bernoulli(keys[0]),
-            jax.random.normal(k_x, shape),
-            3**0.5 * jax.random.uniform(k_x, shape, minval=-1.0),
-        )
+        drawn = jax.random.normal(key, (len(times), batch, self.inputs + self.outputs))
+        noise, blur = drawn[..., : self.inputs], drawn[..., self.inputs :]
         each = times[:, None] + jnp.arange(batch)[None]
-        common = waves(keys[1], each, PATHS, 30.0, 3000.0)
-        follow = jax.random.normal(keys[2], (PATHS, self.inputs)) / PATHS**0.5
-        much = jax.random.bernoulli(keys[3]) * jax.random.uniform(keys[3])
+        common = choices.waves(each, PATHS, 30.0, 3000.0)
+        follow = 2 * choices.some(PATHS * self.inputs).reshape(PATHS, self.inputs) - 1
+        much = choices.often(0.5) * choices.one()
         x = (1 - much) ** 0.5 * noise + much**0.5 * common @ follow
-        when = epochs(keys[4], times)
-        matter = jax.random.randint(keys[5], (), 1, self.inputs + 1)
-        planes = when.between(keys[6], (self.inputs, self.outputs))
+        when = epochs(choices, times)
+        matter = choices.count(1, self.inputs)
+        planes = when.between(task, (self.inputs, self.outputs))
         planes = planes * (jnp.arange(self.inputs) < matter)[None, :, None] / jnp.sqrt(matter)
-        bend = jax.random.bernoulli(keys[7], 0.3) * jax.random.uniform(keys[7])
+        bend = choices.often(0.3) * choices.one()
         height = jnp.einsum("sbi,sio->sbo", x + bend * (x**2 - 1), planes)
-        shift = log_uniform(keys[8], 0.05, 1.0)
-        height = height + shift * waves(keys[9], times, self.outputs, 60.0, 30_000.0)[:, None]
-        blur = jax.random.bernoulli(keys[10]) * jax.random.uniform(keys[10], maxval=0.5)
-        height = height + blur * jax.random.normal(k_blur, height.shape)
+        shift = choices.log_uniform(0.05, 1.0)
+        height = height + shift * choices.waves(times, self.outputs, 60.0, 30_000.0)[:, None]
+        height = height + choices.often(0.5) * choices.one(0.0, 0.5) * blur
         return x, jnp.argmax(height, axis=-1)

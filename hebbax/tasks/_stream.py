@@ -51,8 +51,8 @@ class StreamFamily(AbstractFamily):
 
 
 def stream(
-    x: Float32[np.ndarray, "rows in"] | str,
-    y: Int32[np.ndarray, " rows"] | None = None,
+    x: np.ndarray | str,
+    y: np.ndarray | None = None,
     *,
     outputs: int | None = None,
     name: str = "stream",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hebbax import tasks
-from hebbax.tasks._drift import Epochs, waves
+from hebbax.tasks._drift import CHOICES, Choices, Epochs
 
 FAMILIES = [
     tasks.drifting("mixtures", 3, 5),
@@ -57,8 +57,16 @@ def test_states_move_or_jump(key):
 
 
 def test_waves(key):
-    values = waves(key, jnp.arange(100_000.0), 3, 100.0, 1000.0)
+    values = Choices(key).waves(jnp.arange(100_000.0), 3, 100.0, 1000.0)
     np.testing.assert_allclose(values.std(axis=0), 1, atol=0.02)
+
+
+def test_choices_are_used_once(key):
+    choices = Choices(key)
+    first = choices.some(CHOICES - 1)
+    assert choices.one() not in first
+    with pytest.raises(ValueError, match="2048 numbers at most"):
+        choices.one()
 
 
 def test_boundaries_differ_far_apart_in_time(key):
@@ -67,8 +75,8 @@ def test_boundaries_differ_far_apart_in_time(key):
 
     def lost(key):
         task, when = family.draw(key), jnp.asarray([0.0, 32.0, 40_000.0])
-        k_history = jax.random.split(task.task_key, 3)[0]
-        x, y = task.rows(k_history, key, when, 256)
+        k_history, k_choices = jax.random.split(task.task_key)
+        x, y = task.rows(Choices(k_choices), k_history, key, when, 256)
 
         def nearest(x, y, other_x, other_y):
             distance = ((other_x[:, None] - x[None]) ** 2).sum(axis=2)
