@@ -147,6 +147,7 @@ def main(words=None):
     parser.add_argument("--streams", nargs="*", metavar="NAME")
     parser.add_argument("--chunks", nargs="*", type=int, default=[32])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each learner")
+    parser.add_argument("--no-opponents", dest="opponents", action="store_false")
     parser.add_argument("--river", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path("streams.json"))
     parser.add_argument("--write", type=Path, metavar="PAGE")
@@ -156,10 +157,11 @@ def main(words=None):
     streams = options.streams or [*hx.tasks.STREAMS, PERMUTED]
     kept = json.loads(options.cache.read_text()) if options.cache.exists() else {}
     networks = [f"network {name}" for name in OPTIMIZERS]
-    learners = [*options.rules, *networks, "linear sgd", *(RIVER if options.river else ())]
+    opponents = [*networks, "linear sgd"] if options.opponents else []
+    learners = [*options.rules, *opponents, *(RIVER if options.river else ())]
     for stream in streams:
         for chunk in [BATCH] if stream == PERMUTED else options.chunks:
-            extra = ["to-start adam"] if stream == PERMUTED else []
+            extra = ["to-start adam"] if stream == PERMUTED and opponents else []
             for learner in [*learners, *extra]:
                 name = f"{stream}/{chunk}/{learner}"
                 if name in kept or (stream == PERMUTED and learner in RIVER):

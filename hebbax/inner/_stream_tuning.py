@@ -58,7 +58,7 @@ def best_stream_backprop(
         chosen: Any = optax.nadamw if optimizer == "nadamw" else optimizer
         rule = Backprop(chosen, activation=activation)
     rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
-    thetas = LearningRate(jnp.asarray(rates, float))
+    thetas = jax.vmap(LearningRate)(jnp.asarray(rates, float))
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
     found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
     best = int(np.argmax((found == labels).mean(axis=(1, 2))))

@@ -59,10 +59,10 @@ def test_the_best_rate(rows):
 
 def test_standardisation_sees_the_past_only_and_forgets_it(key):
     x = np.asarray(jax.random.normal(key, (400, 2)), np.float64) * [1, 1e3] + [1e6, 0]
-    found = hx.standardize_online(x, window=50)
+    found = hx.standardize_online(x, window=50.0)
     changed = x.copy()
     changed[200:] += 1
-    np.testing.assert_array_equal(hx.standardize_online(changed, window=50)[:200], found[:200])
+    np.testing.assert_array_equal(hx.standardize_online(changed, window=50.0)[:200], found[:200])
     weight = np.exp(-np.arange(300)[::-1] / 50)
     mean = np.average(x[:300], axis=0, weights=weight)
     deviation = np.sqrt(np.average((x[:300] - mean) ** 2, axis=0, weights=weight))
