@@ -22,7 +22,7 @@ from hebbax.tasks._datasets import wine as wine
 from hebbax.tasks._drift import DriftingFamily as DriftingFamily
 from hebbax.tasks._drifting import DRIFTING as DRIFTING
 from hebbax.tasks._drifting import drifting as drifting
-from hebbax.tasks._drifting_images import DriftingImages as DriftingImages
+from hebbax.tasks._drifting_images import DriftingImageFamily as DriftingImageFamily
 from hebbax.tasks._drifting_images import drifting_images as drifting_images
 from hebbax.tasks._family import AbstractFamily as AbstractFamily
 from hebbax.tasks._family import Batches as Batches

@@ -14,7 +14,7 @@ from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 CHANGES = ("permuted", "rotated")
 
 
-class DriftingImages(DriftingFamily):
+class DriftingImageFamily(DriftingFamily):
     """A family of square grey images whose pixels are permuted, or which are turned, with time.
 
     Permutations jump, come back or stay; angles do so too, or move. Classes are renumbered in each
@@ -29,9 +29,9 @@ class DriftingImages(DriftingFamily):
     outputs: int = eqx.field(static=True)
     task_key: PRNGKeyArray | None = None
 
-    def with_task(self, key: PRNGKeyArray) -> "DriftingImages":
+    def with_task(self, key: PRNGKeyArray) -> "DriftingImageFamily":
         """The family with the history that `key` decides."""
-        return DriftingImages(
+        return DriftingImageFamily(
             self.images, self.change, self.side, self.name, self.inputs, self.outputs, key
         )
 
@@ -69,7 +69,7 @@ class DriftingImages(DriftingFamily):
 
 def drifting_images(
     images: ArrayFamily, change: Literal["permuted", "rotated"] = "permuted"
-) -> DriftingImages:
+) -> DriftingImageFamily:
     """Return a family of images that change with time.
 
     **Arguments:**
@@ -83,6 +83,6 @@ def drifting_images(
     side = round(images.inputs**0.5)
     if side**2 != images.inputs:
         raise ValueError(f"images must be square and grey; got rows of {images.inputs} values.")
-    return DriftingImages(
+    return DriftingImageFamily(
         images, change, side, f"{images.name},{change}", images.inputs, images.outputs
     )
