@@ -9,7 +9,6 @@ from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check
 if TYPE_CHECKING:
     import numpy as np
 
-    from hebbax.cli._evaluate import Evaluate
     from hebbax.inner import StreamCurves
 
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam", "nadamw": "NAdamW"}
@@ -17,8 +16,8 @@ LINEAR = "linear SGD"
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def evaluate_on_stream(options: "Evaluate") -> int:
-    """Do what `hebbax evaluate` is asked to do with a stream."""
+def evaluate_on_stream(options: Any) -> int:
+    """Do what `hebbax evaluate` is asked to do with a stream; `options` are the command's."""
     _check(options)
     from hebbax.cli._jax import set_up_jax
 
@@ -75,7 +74,7 @@ def evaluate_on_stream(options: "Evaluate") -> int:
     return 0
 
 
-def _check(options: "Evaluate") -> None:
+def _check(options: Any) -> None:
     at_least(1, chunk=options.chunk, seeds=options.seeds)
     check_seed(options.seed)
     check_sizes(options.hidden)
@@ -139,7 +138,7 @@ def _draw(file: Path, curves: "dict[str, StreamCurves]", title: str, rows: int) 
 
 
 def _print(
-    options: "Evaluate",
+    options: Any,
     sizes: tuple[int, ...],
     rows: int,
     curves: "dict[str, StreamCurves]",

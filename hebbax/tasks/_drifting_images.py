@@ -1,7 +1,5 @@
 """Images whose pixels change places, or that turn, with time."""
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -67,9 +65,7 @@ class DriftingImageFamily(DriftingFamily):
         return jax.vmap(turn)(x)
 
 
-def drifting_images(
-    images: ArrayFamily, change: Literal["permuted", "rotated"] = "permuted"
-) -> DriftingImageFamily:
+def drifting_images(images: ArrayFamily, change: str = "permuted") -> DriftingImageFamily:
     """Return a family of images that change with time.
 
     **Arguments:**
