@@ -147,7 +147,8 @@ def timed(
     y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
     arguments = (rule, thetas, jnp.asarray(x), jnp.asarray(y), hidden, keys)
     # Compiled apart, so that the clock measures learning only.
-    compiled = _lifetimes.lower(*arguments).compile()
+    lifetimes: Any = _lifetimes
+    compiled = lifetimes.lower(*arguments).compile()
     begin = time.perf_counter()
     found = np.asarray(compiled(*arguments))
     seconds = (time.perf_counter() - begin) / (found.shape[0] * found.shape[1] * len(rows))

@@ -40,4 +40,4 @@ def drifting(name: str, inputs: int | None = None, outputs: int | None = None) -
         if size < 2:
             raise ValueError(f"{what} must be at least 2; got {size}.")
     label = f"{name},{sizes['inputs']}-{sizes['outputs']}"
-    return _SYNTHETIC[name](label, **sizes)
+    return _SYNTHETIC[name](name=label, inputs=sizes["inputs"], outputs=sizes["outputs"])

@@ -30,8 +30,9 @@ class DriftingImageFamily(DriftingFamily):
     def with_task(self, key: PRNGKeyArray) -> "DriftingImageFamily":
         """The family with the history that `key` decides."""
         return DriftingImageFamily(
-            self.images, self.change, self.side, self.name, self.inputs, self.outputs, key
-        )
+            images=self.images, change=self.change, side=self.side, name=self.name,
+            inputs=self.inputs, outputs=self.outputs, task_key=key,
+        )  # fmt: skip
 
     def rows(
         self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
@@ -80,5 +81,6 @@ def drifting_images(images: ArrayFamily, change: str = "permuted") -> DriftingIm
     if side**2 != images.inputs:
         raise ValueError(f"images must be square and grey; got rows of {images.inputs} values.")
     return DriftingImageFamily(
-        images, change, side, f"{images.name},{change}", images.inputs, images.outputs
-    )
+        images=images, change=change, side=side, name=f"{images.name},{change}",
+        inputs=images.inputs, outputs=images.outputs,
+    )  # fmt: skip

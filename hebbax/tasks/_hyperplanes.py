@@ -26,7 +26,9 @@ class HyperplaneFamily(DriftingFamily):
 
     def with_task(self, key: PRNGKeyArray) -> "HyperplaneFamily":
         """The family with the history that `key` decides."""
-        return HyperplaneFamily(self.name, self.inputs, self.outputs, key)
+        return HyperplaneFamily(
+            name=self.name, inputs=self.inputs, outputs=self.outputs, task_key=key
+        )
 
     def rows(
         self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int

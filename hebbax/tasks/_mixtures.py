@@ -27,7 +27,7 @@ class MixtureFamily(DriftingFamily):
 
     def with_task(self, key: PRNGKeyArray) -> "MixtureFamily":
         """The family with the history that `key` decides."""
-        return MixtureFamily(self.name, self.inputs, self.outputs, key)
+        return MixtureFamily(name=self.name, inputs=self.inputs, outputs=self.outputs, task_key=key)
 
     def rows(
         self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int

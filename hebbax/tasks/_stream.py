@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
@@ -94,9 +95,9 @@ def stream(
             f"got {outputs}."
         )
     return StreamFamily(
-        jax.numpy.asarray(rows),
-        jax.numpy.asarray(labels, jax.numpy.int32),
-        name,
-        rows.shape[1],
-        outputs,
+        x=jnp.asarray(rows),
+        labels=jnp.asarray(labels, jnp.int32),
+        name=name,
+        inputs=rows.shape[1],
+        outputs=outputs,
     )
