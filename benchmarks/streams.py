@@ -143,7 +143,7 @@ def with_river(kind, x, y, chunk):
 
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rules", nargs="*", default=["blur/stream"], metavar="NAME")
+    parser.add_argument("--rules", nargs="*", default=["blur/lasting"], metavar="NAME")
     parser.add_argument("--streams", nargs="*", metavar="NAME")
     parser.add_argument("--chunks", nargs="*", type=int, default=[32])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each learner")

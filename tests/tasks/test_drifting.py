@@ -98,4 +98,4 @@ def test_bad_names_and_sizes():
     with pytest.raises(ValueError, match="change"):
         tasks.drifting_images(tasks.digits(), "mirrored")
     with pytest.raises(ValueError, match="square and grey"):
-        tasks.drifting_images(tasks.iris())
+        tasks.drifting_images(tasks.wine())
