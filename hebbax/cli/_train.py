@@ -113,6 +113,8 @@ class Train(Command):
 
     def _check_same_run(self) -> None:
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
+        import jax
+
         from hebbax.rule_file import read_rule_file
 
         file = self.folder / "rule.safetensors"
@@ -130,7 +132,9 @@ class Train(Command):
         allowed = ()
         if "steps" in before:
             then = dataclasses.replace(self.recipe, steps=before["steps"])
-            same = then.method().fingerprint() == self.recipe.method().fingerprint()
+            theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())
+            then, now = then.method(), self.recipe.method()
+            same = then.fingerprint(theta) == now.fingerprint(theta)
             allowed = ("steps",) if same else ()
         differ = [
             f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"

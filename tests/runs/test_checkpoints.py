@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hebbax._rule_file import read_rule_file
+from hebbax.rule_file import read_rule_file
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from tiny import METHOD, Delta, logged, same, same_result, timeless, train
