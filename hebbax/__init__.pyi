@@ -1,6 +1,7 @@
 from . import analysis as analysis
 from . import data as data
 from . import losses as losses
+from . import networks as networks
 from . import plots as plots
 from . import rule_file as rule_file
 from . import tasks as tasks
@@ -24,6 +25,7 @@ from .inner import evaluate_online as evaluate_online
 from .inner import evaluate_stream as evaluate_stream
 from .inner import standardize_online as standardize_online
 from .inner import unroll as unroll
+from .networks import Architecture as Architecture
 from .networks import Architectures as Architectures
 from .outer import Curriculum as Curriculum
 from .outer import MetaTraining as MetaTraining
@@ -36,6 +38,7 @@ from .rule_file import save_rule as save_rule
 from .rules import AbstractRule as AbstractRule
 from .rules import Backprop as Backprop
 from .rules import Blur as Blur
+from .rules import FeedbackAlignment as FeedbackAlignment
 from .rules import Hebbian as Hebbian
 from .rules import MetaRnn as MetaRnn
 from .rules import Plasticity as Plasticity

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
@@ -14,6 +14,8 @@ from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check
 
 if TYPE_CHECKING:
     from hebbax.inner import Curves
+    from hebbax.networks import Architecture
+    from hebbax.rules import Sizes
 
 OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 POINTS = (1, 2, 5)
@@ -48,9 +50,12 @@ class Evaluate(Command):
     """Resize images to this many pixels a side; as they are by default."""
     crop: int | None = None
     """Keep this many pixels a side in the middle of images; all by default."""
+    network: Literal["mlp", "cnn", "resnet"] | None = None
+    """Fully connected, convolutional or residual; by default as the rule was meta-trained."""
     hidden: tuple[int, ...] | None = None
     """Units of the hidden layers; by default those that the rule was meta-trained with, as its card
-    says, or 64 where it says nothing. None at all after --hidden: no hidden layers."""
+    says, or 64 where it says nothing. None at all after --hidden: no hidden layers. Of a cnn or
+    resnet, the channels; none for 16 and 32."""
     steps: int = 50
     """Updates."""
     batch: int = BATCH
@@ -91,6 +96,7 @@ class Evaluate(Command):
 
         from hebbax import tasks
         from hebbax.cli._rule import find_rule
+        from hebbax.networks import between, named
 
         check_name("--task", self.task, tasks.names())
         found = find_rule(self.rule, self.rule_class)
@@ -107,10 +113,11 @@ class Evaluate(Command):
             )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
-        sizes = (family.inputs, *hidden, family.outputs)
-        with blame(f"--hidden {' '.join(map(str, hidden))}"):
+        with blame(f"--network {self.network or 'mlp'} --hidden {' '.join(map(str, hidden))}"):
             # Some rules fit some depths only; a shape is enough to find out.
             key = jax.random.key(self.seed)
+            architecture = named(self._network(found.card), hidden)
+            sizes = between(architecture, family.inputs, family.outputs, family.image)
             jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
 
         if self.online and self.steps > len(family.draw(key).test_set()[0]):
@@ -121,7 +128,7 @@ class Evaluate(Command):
         points = judged(self.steps)
         begin = time.perf_counter()
         with CompileClock() as clock:
-            curves, rates = self._compare(found, family, hidden, points, key)
+            curves, rates = self._compare(found, family, architecture, points, key)
         seconds = {"compile": clock.seconds, "run": time.perf_counter() - begin - clock.seconds}
         if self.json:
             print_json(self._as_json(sizes, points, curves, rates, seconds))
@@ -135,6 +142,8 @@ class Evaluate(Command):
 
         trained = trained_hidden(card)
         hidden = self.hidden
+        if self._network(card) != _trained_network(card) and hidden is None:
+            return ()
         if hidden is None:
             hidden = HIDDEN if trained is None else trained
         deepest = measured_depth(card)
@@ -147,11 +156,14 @@ class Evaluate(Command):
             )
         return hidden
 
+    def _network(self, card: dict[str, Any]) -> str:
+        return self.network or _trained_network(card)
+
     def _compare(
         self,
         found: Any,
         family: Any,
-        hidden: tuple[int, ...],
+        hidden: "Architecture",
         points: tuple[int, ...],
         key: Any,
     ) -> tuple[dict[str, "Curves"], dict[str, list[float]]]:
@@ -187,7 +199,7 @@ class Evaluate(Command):
 
     def _as_json(
         self,
-        sizes: tuple[int, ...],
+        sizes: "Sizes",
         points: tuple[int, ...],
         curves: dict[str, "Curves"],
         rates: dict[str, list[float]],
@@ -206,7 +218,7 @@ class Evaluate(Command):
         return {
             "rule": self.rule,
             "task": self.task,
-            "sizes": sizes,
+            "sizes": getattr(sizes, "shapes", sizes),
             **({} if self.online else {"batch": self.batch}),
             "seeds": self.seeds,
             "seed": self.seed,
@@ -217,7 +229,7 @@ class Evaluate(Command):
 
     def _print(
         self,
-        sizes: tuple[int, ...],
+        sizes: "Sizes",
         points: tuple[int, ...],
         curves: dict[str, "Curves"],
         rates: dict[str, list[float]],
@@ -226,8 +238,10 @@ class Evaluate(Command):
         from rich import box
         from rich.table import Table
 
+        from hebbax.networks import label
+
         place = console()
-        say(place, f"{self.rule} on {self.task}: networks {'-'.join(map(str, sizes))}")
+        say(place, f"{self.rule} on {self.task}: networks {label(sizes)}")
         what = (
             "share that was right of the first examples, each predicted before it was learnt from"
             if self.online
@@ -291,3 +305,12 @@ def _cell(curve: "Curves", index: int) -> str:
 def _short(share: float) -> str:
     text = f"{share:.3f}"
     return text[1:] if text.startswith("0.") else text
+
+
+def _trained_network(card: dict[str, Any]) -> str:
+    """Return the kind of network that a rule was meta-trained with, as its card says."""
+    from hebbax._card import as_card
+    from hebbax.networks import NAMES
+
+    kind = as_card(card.get("options")).get("network")
+    return kind if kind in NAMES else "mlp"

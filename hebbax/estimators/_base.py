@@ -15,6 +15,7 @@ from hebbax._options import AT_LEAST_1, allows
 from hebbax.estimators import _learning
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
+from hebbax.networks import Architecture, Given, between
 from hebbax.rules import AbstractRule
 
 STEPS = 20
@@ -36,7 +37,7 @@ class PlasticEstimator(BaseEstimator):
     """Parameters, input checks and the inner loop; see the estimators themselves."""
 
     rule: Any
-    hidden: Sequence[int]
+    hidden: Given
     steps: int | None
     batch_size: int
     standardize: str | None
@@ -61,9 +62,14 @@ class PlasticEstimator(BaseEstimator):
             raise ValueError(
                 f"batch_size must be a positive whole number; got {shown(self.batch_size)}."
             )
-        if not isinstance(self.hidden, Sequence) or not all(map(_counts, self.hidden)):
+        units = self.hidden
+        known = isinstance(units, Architecture) or (
+            isinstance(units, Sequence) and all(map(_counts, units))
+        )
+        if not known:
             raise ValueError(
-                f"hidden must hold the units of each hidden layer, such as (64,); "
+                f"hidden must hold the units of each hidden layer, such as (64,), or be an "
+                f"Architecture, such as hebbax.networks.cnn(image=(28, 28, 1)); "
                 f"got {shown(self.hidden)}."
             )
         random = check_random_state(self.random_state)
@@ -85,7 +91,7 @@ class PlasticEstimator(BaseEstimator):
     def _draw(self, random: np.random.RandomState, inputs: int, outputs: int) -> PyTree:
         """Draw a network."""
         key = jax.random.key(random.randint(2**31 - 1))
-        sizes = (inputs, *(int(n) for n in self.hidden), outputs)
+        sizes = between(self.hidden, inputs, outputs)
         return _learning.draw(self.rule_, self.theta_, key, sizes)
 
     def _learn(

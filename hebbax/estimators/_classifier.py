@@ -1,6 +1,5 @@
 """`PlasticClassifier`: networks that a supervised rule trains, for scikit-learn."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator
 from hebbax.estimators._inputs import Scaling, measure
+from hebbax.networks import Given
 from hebbax.rules import AbstractRule
 
 FLOATS = (np.float64, np.float32)
@@ -29,7 +29,8 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
 
     - `rule`: the name of a shipped rule (`hx.zoo.list()`), a rule file or run directory, or a
       pair (rule, θ). Its predictions must not depend on each other.
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture` that knows its image, such as
+      `networks.cnn(image=(28, 28, 1))`.
     - `steps`: updates of `fit`. None for as many as the rule's lifetimes had in meta-training, as
       its card says, or 20 where there is no card. A rule need not stay stable for longer.
     - `batch_size`: examples in each update.
@@ -53,7 +54,7 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
         self,
         rule: str | Path | tuple[AbstractRule, PyTree] = "blur/mnist",
         *,
-        hidden: Sequence[int] = (64,),
+        hidden: Given = (64,),
         steps: int | None = None,
         batch_size: int = 128,
         standardize: str | None = "columns",

@@ -1,6 +1,5 @@
 """`PlasticFeatures`: features that a rule makes without labels, for scikit-learn."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
+from hebbax.networks import Given
 from hebbax.rules import AbstractRule
 
 COMPONENTS = 32
@@ -42,7 +42,8 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
     - `rule`: the name of a shipped rule (`hx.zoo.list()`), a rule file or run directory, or a
       pair (rule, θ). It must learn without labels.
     - `n_components`: how many features; None for as many as the rule was made for, else 32.
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture` that knows its image, such as
+      `networks.cnn(image=(28, 28, 1))`.
     - `steps`, `batch_size`, `standardize`, `random_state`: as in `PlasticClassifier`.
 
     **Attributes** of a fitted transformer: `rule_`, `theta_`, `network_` (the network state φ),
@@ -55,7 +56,7 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         rule: str | Path | tuple[AbstractRule, PyTree] = "unsupervised/small",
         *,
         n_components: int | None = None,
-        hidden: Sequence[int] = (64,),
+        hidden: Given = (64,),
         steps: int | None = None,
         batch_size: int = 128,
         standardize: str | None = "columns",

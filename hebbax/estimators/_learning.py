@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hebbax.estimators._rules import FoundRule
-from hebbax.rules import AbstractRule
+from hebbax.rules import AbstractRule, Sizes
 
 AT_ONCE = 256
 """Rows of a prediction. Always as many, so that there is one program, and a row's prediction is the
@@ -18,7 +18,7 @@ same to the last bit whatever it is asked for with."""
 
 
 @eqx.filter_jit
-def draw(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[int, ...]) -> PyTree:
+def draw(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: Sizes) -> PyTree:
     """Draw a network."""
     return rule.init_network(theta, key, sizes)
 

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 from hebbax.inner._checks import check_judged
 from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
+from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -42,7 +43,7 @@ def evaluate(
     theta: PyTree,
     family: AbstractFamily,
     *,
-    hidden: Sequence[int] = (64,),
+    hidden: Given = (64,),
     steps: int = 100,
     batch: int = 128,
     seeds: int = 8,
@@ -54,7 +55,7 @@ def evaluate(
 
     **Arguments:**
 
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture`, such as `networks.cnn()`.
     - `steps`, `batch`: updates, and examples in each.
     - `seeds`: networks, each with its own synapses, batches and, where the family has several,
       task; they share `key` (by default that of seed 0) with every other rule, so that two rules
@@ -85,7 +86,7 @@ def evaluate(
     check_judged(rule, family, batch, key)
     keys = jax.random.split(key, seeds)
     share, loss = _evaluate(
-        rule, theta, family, tuple(hidden), batch, test_batch, keys, jnp.asarray(flags)
+        rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
     chosen = np.asarray(points) - 1
     return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
@@ -96,13 +97,13 @@ def _evaluate(
     rule: AbstractRule,
     theta: PyTree,
     family: AbstractFamily,
-    hidden: tuple[int, ...],
+    hidden: Units,
     batch: int,
     test_batch: int,
     keys: Key[Array, " seeds"],
     flags: Bool[Array, " steps"],
 ) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
-    sizes = (family.inputs, *hidden, family.outputs)
+    sizes = between(hidden, family.inputs, family.outputs, family.image)
 
     def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
         k_task, k_net, k_data = jax.random.split(key, 3)

@@ -13,6 +13,7 @@ from hebbax.inner._checks import check_judged
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
 from hebbax.losses import correct
+from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -45,7 +46,7 @@ def evaluate_online(
     theta: PyTree,
     family: AbstractFamily,
     *,
-    hidden: Sequence[int] = (),
+    hidden: Given = (),
     steps: int = 200,
     seeds: int = 8,
     key: PRNGKeyArray | None = None,
@@ -57,7 +58,7 @@ def evaluate_online(
 
     **Arguments:**
 
-    - `hidden`: units of the hidden layers.
+    - `hidden`: units of the hidden layers, or an `Architecture`, such as `networks.cnn()`.
     - `steps`: examples in a lifetime, no more than the test set has.
     - `seeds`: lifetimes, each with its own network, order of examples and, where the family has
       several, task; they share `key` (by default that of seed 0) with every other rule, so that
@@ -72,7 +73,7 @@ def evaluate_online(
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, 1, key)
     keys = jax.random.split(key, seeds)
-    found = _lifetimes(rule, theta, family, tuple(hidden), steps, keys)
+    found = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
     return OnlineCurves(np.asarray(found))
 
 
@@ -81,7 +82,7 @@ def _lifetimes(
     rule: AbstractRule,
     theta: PyTree,
     family: AbstractFamily,
-    hidden: tuple[int, ...],
+    hidden: Units,
     steps: int,
     keys: Key[Array, " seeds"],
 ) -> Bool[Array, "seeds steps"]:
@@ -94,7 +95,8 @@ def _lifetimes(
                 f"got {steps}."
             )
         order = jax.random.permutation(k_order, len(x))[:steps]
-        net = rule.init_network(theta, k_net, (family.inputs, *hidden, family.outputs))
+        sizes = between(hidden, family.inputs, family.outputs, family.image)
+        net = rule.init_network(theta, k_net, sizes)
         _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
         return correct(predictions[:, 0], y[order])
 

@@ -18,7 +18,7 @@ from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
 from hebbax.outer.objectives import AbstractObjective, Value
-from hebbax.rules import AbstractRule
+from hebbax.rules import AbstractRule, Sizes
 from hebbax.tasks import AbstractFamily, Episode
 
 
@@ -116,15 +116,15 @@ class Problem(AbstractProblem):
         """Networks that a particle holds: one for each task."""
         return self.tasks * len(self.families)
 
-    def sizes(self, index: int) -> tuple[int, ...]:
-        """Return the layer sizes of the networks that learn tasks of the family number `index`."""
+    def sizes(self, index: int) -> Sizes:
+        """Return the layer sizes, or wiring, of networks that learn tasks of family `index`."""
         return layer_sizes(self.families, index, self.hidden, self.objective)
 
     def begin(self, theta: PyTree, key: PRNGKeyArray) -> Particle:
         """Return fresh networks on fresh tasks."""
         k_net = jax.random.split(key)[1]
 
-        def fresh(sizes: tuple[int, ...], members: Sequence[int]) -> PyTree:
+        def fresh(sizes: Sizes, members: Sequence[int]) -> PyTree:
             keys = jax.random.split(
                 jax.random.fold_in(k_net, members[0]), self.tasks * len(members)
             )

@@ -1,21 +1,22 @@
-"""Which layer sizes the networks have that learn the tasks of a family."""
+"""Which layers the networks have that learn the tasks of a family."""
 
 from collections.abc import Sequence
 from typing import cast
 
-from hebbax.networks import Hidden, Units
+from hebbax.networks import Hidden, Units, Wiring, between
 from hebbax.outer.objectives import AbstractObjective
 from hebbax.tasks import AbstractFamily
 
 
 def layer_sizes(
     families: Sequence[AbstractFamily], index: int, hidden: Hidden, objective: AbstractObjective
-) -> tuple[int, ...]:
-    """Return the layer sizes of networks that learn tasks of the family with this index.
+) -> tuple[int, ...] | Wiring:
+    """Return the layer sizes, or the wiring, of networks that learn tasks of this family.
 
     `objective` may say how many `outputs` they have, whatever the task.
     """
-    if hidden and isinstance(hidden[0], tuple):
-        hidden = cast(tuple[Units, ...], hidden)[index]
-    outputs = objective.outputs or families[index].outputs
-    return (families[index].inputs, *cast(Units, hidden), outputs)
+    family = families[index]
+    each = isinstance(hidden, tuple) and hidden and not isinstance(hidden[0], int)
+    units = cast(Units, hidden[index] if each else hidden)
+    outputs = objective.outputs or family.outputs
+    return between(units, family.inputs, outputs, family.image)

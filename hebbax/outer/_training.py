@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax.devices import DeviceGrid
-from hebbax.networks import Architectures, Hidden, as_hidden
+from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
 from hebbax.outer._sizes import layer_sizes
@@ -44,7 +44,7 @@ class MetaTraining:
     objective: AbstractObjective | Curriculum
     method: AbstractMethod
     _: dataclasses.KW_ONLY
-    hidden: Sequence[int] | Sequence[Sequence[int]] | Architectures = ()
+    hidden: Given | Sequence[Given] | Architectures = ()
     steps: int
     key: PRNGKeyArray
     theta: PyTree = None
@@ -162,7 +162,7 @@ class MetaTraining:
             net = jax.eval_shape(
                 lambda t, k, sizes=sizes: self.rule.init_network(t, k, sizes), theta, self.key
             )
-            networks["-".join(map(str, sizes))] = sum(leaf.size for leaf in jax.tree.leaves(net))
+            networks[label(sizes)] = sum(leaf.size for leaf in jax.tree.leaves(net))
         return networks
 
 

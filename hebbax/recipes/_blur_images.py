@@ -1,11 +1,12 @@
 """Recipes for BLUR genomes on small images of digits."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hebbax.recipes._blur_toy import BlurRecipe
 
 if TYPE_CHECKING:
+    from hebbax.networks import Architecture
     from hebbax.outer import Curriculum
     from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import Blur
@@ -48,14 +49,22 @@ class BlurMnist(BlurRecipe):
 
     states: int = 4
     """States per neuron, k; at least 2."""
+    network: Literal["mlp", "cnn", "resnet"] = "mlp"
+    """Fully connected, convolutional or residual."""
     hidden: tuple[int, ...] = (64,)
-    """Units of the hidden layers."""
+    """Units of the hidden layers; of a cnn or resnet the channels, by default 16 and 32."""
     unrolls: int = 20
     """Updates in a lifetime."""
     runs: int = 2
     """Genomes trained side by side; the best is kept."""
     steps: int = 4000
     """Meta-steps."""
+
+    def layers(self, families: int) -> "Architecture":
+        """Return the architecture of all families' networks."""
+        from hebbax.networks import named
+
+        return named(self.network, self.hidden)
 
     def rule(self) -> "Blur":
         """Return a rule whose genomes start near backpropagation."""

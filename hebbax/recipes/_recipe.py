@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
     from hebbax.doctor import Diagnosis, Forecast
+    from hebbax.networks import Hidden
     from hebbax.outer import Curriculum, MetaTraining
     from hebbax.outer.methods import AbstractMethod
     from hebbax.outer.objectives import AbstractObjective
@@ -106,7 +107,7 @@ class Recipe(abc.ABC):
     def objective(self) -> "AbstractObjective | Curriculum":
         """Return what a lifetime is judged by."""
 
-    def layers(self, families: int) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+    def layers(self, families: int) -> "Hidden":
         """Return the units of hidden layers, for all of so many families or for each its own."""
         return self.hidden
 

@@ -1,7 +1,6 @@
 """`Backprop`: gradient descent on the cross-entropy, the learner to be compared with."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import equinox as eqx
@@ -15,7 +14,8 @@ from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.losses import cross_entropy
 from hebbax.rules import activations
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._perceptron import Perceptron, draw_perceptron
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch
 
 ADAM_ROOT = 1e-30
 """Under the root of Adam's second moment: where a synapse never met a gradient, that of the root is
@@ -31,40 +31,6 @@ class LearningRate(eqx.Module):
     """Meta-parameters of a learner with one knob: `learning_rate`, a positive scalar."""
 
     learning_rate: Float[Array, ""]
-
-
-class Perceptron(eqx.Module):
-    """A fully connected network: `weights` `[in, out]` and `biases` `[out]`, input side first."""
-
-    weights: tuple[Float[Array, "_ _"], ...]
-    biases: tuple[Float[Array, " _"], ...]
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Units of each layer, input first."""
-        return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
-
-    def __call__(
-        self, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
-    ) -> list[Float[Array, "batch _"]]:
-        """Return the activity of every layer but the input; the last one is linear."""
-        layers = []
-        for index, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ w + b[None]
-            if index < len(self.weights) - 1:
-                x = activation(x)
-            layers.append(x)
-        return layers
-
-
-def draw_perceptron(key: PRNGKeyArray, sizes: Sequence[int]) -> Perceptron:
-    """Draw weights of variance one over the number of senders; biases are zero."""
-    sizes = check_sizes(sizes)
-    weights = tuple(
-        jax.random.normal(jax.random.fold_in(key, index), shape) / jnp.sqrt(shape[0])
-        for index, shape in enumerate(itertools.pairwise(sizes))
-    )
-    return Perceptron(weights, tuple(jnp.zeros(size) for size in sizes[1:]))
 
 
 class BackpropState(eqx.Module):
@@ -112,10 +78,8 @@ class Backprop(AbstractRule):
         """Return the learning rate as θ."""
         return LearningRate(jnp.asarray(self.learning_rate, float))
 
-    def init_network(
-        self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]
-    ) -> BackpropState:
-        """Draw a perceptron of `sizes` units, input first."""
+    def init_network(self, theta: LearningRate, key: PRNGKeyArray, sizes: Sizes) -> BackpropState:
+        """Draw a perceptron of `sizes` units, input first, or of any wiring."""
         network: Any = draw_perceptron(key, sizes)  # optax's own types know no modules
         return BackpropState(network, self._transformation(theta).init(network))
 

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, check_options
+from hebbax.networks import Wiring, from_rows, gather
 from hebbax.rules import activations
-from hebbax.rules._backprop import LearningRate, Perceptron, draw_perceptron
+from hebbax.rules._backprop import LearningRate
+from hebbax.rules._perceptron import Perceptron, draw_perceptron, meeting
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, check_batch
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 
 
 class Hebbian(AbstractRule):
@@ -20,7 +22,8 @@ class Hebbian(AbstractRule):
 
     With labels the last layer's activity is taken to be ±1 as they say; the layers below it learn
     without supervision. With `oja`, each synapse decays by its receiver's squared activity
-    (Oja, 1982), which keeps it bounded.
+    (Oja, 1982), which keeps it bounded. To synapses that units share, as in a convolution, every
+    place is an example.
 
     **Arguments:**
 
@@ -51,10 +54,8 @@ class Hebbian(AbstractRule):
         """Return the learning rate as θ."""
         return LearningRate(jnp.asarray(self.learning_rate, float))
 
-    def init_network(
-        self, theta: LearningRate, key: PRNGKeyArray, sizes: Sequence[int]
-    ) -> Perceptron:
-        """Draw a perceptron of `sizes` units, input first."""
+    def init_network(self, theta: LearningRate, key: PRNGKeyArray, sizes: Sizes) -> Perceptron:
+        """Draw a perceptron of `sizes` units, input first, or of any wiring."""
         return draw_perceptron(key, sizes)
 
     def update(
@@ -76,7 +77,11 @@ class Hebbian(AbstractRule):
         x: Float[Array, "batch in"],
         y: Float[Array, "batch out"] | None,
     ) -> Plasticity:
-        """Return the change of the weights, given the activity of all units."""
+        """Return the change of the weights, given the activity of all units.
+
+        **Raises:** `ValueError` for networks whose layers are not all dense.
+        """
+        check_sizes(net.wired)
 
         def change(neurons: Neurons, synapses: Synapses) -> Synapses:
             weights = tuple(w[:, :, 0] for w in synapses)
@@ -102,6 +107,8 @@ class Hebbian(AbstractRule):
     def _changed(
         self, theta: LearningRate, net: Perceptron, layers: Sequence[Float[Array, "batch _"]]
     ) -> Perceptron:
+        if net.wiring is not None:
+            return self._changed_wired(theta, net, net.wiring, layers)
         weights, biases = [], []
         for w, b, (pre, post) in zip(
             net.weights, net.biases, itertools.pairwise(layers), strict=True
@@ -113,6 +120,29 @@ class Hebbian(AbstractRule):
             weights.append(w + theta.learning_rate * change)
             biases.append(b + theta.learning_rate * bias_change)
         return Perceptron(tuple(weights), tuple(biases))
+
+    def _changed_wired(
+        self,
+        theta: LearningRate,
+        net: Perceptron,
+        wiring: Wiring,
+        layers: Sequence[Float[Array, "batch _"]],
+    ) -> Perceptron:
+        x, *above = layers
+        signals = [from_rows(x, wiring.input), *(a.T[None] for a in above)]
+        weights, biases = [], []
+        for layer, w, b, post in zip(
+            wiring.layers, net.weights, net.biases, signals[1:], strict=True
+        ):
+            # Each place that shares synapses is an example to them.
+            examples = len(x) * layer.places
+            change, bias_change = meeting(layer, signals, post / examples)
+            if self.oja:
+                decay = jnp.mean(gather(post, layer.rows)[0] ** 2, axis=1)
+                change, bias_change = change - decay[None] * w, bias_change - decay * b
+            weights.append(w + theta.learning_rate * change)
+            biases.append(b + theta.learning_rate * bias_change)
+        return Perceptron(tuple(weights), tuple(biases), wiring)
 
     def predict(
         self, theta: LearningRate, net: Perceptron, x: Float[Array, "batch in"]

@@ -1,7 +1,6 @@
 """`MetaRnn`: a plain LSTM that learns in its activations, the baseline without shared weights."""
 
 import math
-from collections.abc import Sequence
 from typing import Annotated
 
 import equinox as eqx
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 
 
 class MetaRnnWeights(eqx.Module):
@@ -87,9 +86,7 @@ class MetaRnn(AbstractRule):
             jnp.zeros(self.outputs),
         )
 
-    def init_network(
-        self, theta: MetaRnnWeights, key: PRNGKeyArray, sizes: Sequence[int]
-    ) -> MetaRnnState:
+    def init_network(self, theta: MetaRnnWeights, key: PRNGKeyArray, sizes: Sizes) -> MetaRnnState:
         """Return the state before the first datum: zeros, whatever the key.
 
         **Raises:** `ValueError` if `sizes` are not `(inputs, outputs)`.

@@ -7,8 +7,12 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax.networks import Wiring, mlp
 from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._sections import Section, all_arrays
+
+Sizes = Sequence[int] | Wiring
+"""What networks are drawn of: units of each layer of a chain of dense ones, or any wiring."""
 
 
 class AbstractRule(eqx.Module):
@@ -29,10 +33,11 @@ class AbstractRule(eqx.Module):
         """Draw fresh meta-parameters θ."""
 
     @abstractmethod
-    def init_network(self, theta: PyTree, key: PRNGKeyArray, sizes: Sequence[int]) -> PyTree:
+    def init_network(self, theta: PyTree, key: PRNGKeyArray, sizes: Sizes) -> PyTree:
         """Draw a fresh network state φ.
 
-        `sizes` counts the units of each layer, input first: `(100, 64, 10)`.
+        `sizes` counts the units of each layer, input first: `(100, 64, 10)`; or is the wiring of
+        any architecture that the rule takes, as `networks.cnn().bind(784, 10, (28, 28, 1))`.
         """
 
     @abstractmethod
@@ -142,11 +147,30 @@ class AbstractRule(eqx.Module):
         )
 
 
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return `sizes` as a tuple of ints.
+def as_wiring(sizes: Sizes) -> Wiring:
+    """Return how a network is wired; `sizes` are those of a chain of dense layers, or a wiring.
 
     **Raises:** `ValueError` if there are fewer than two layers or a layer has no unit.
     """
+    if isinstance(sizes, Wiring):
+        return sizes
+    inputs, *hidden, outputs = check_sizes(sizes)
+    return mlp(*hidden).bind(inputs, outputs)
+
+
+def check_sizes(sizes: Sizes) -> tuple[int, ...]:
+    """Return `sizes`, or those of a wiring that is a chain of dense layers, as a tuple of ints.
+
+    **Raises:** `ValueError` if there are fewer than two layers or a layer has no unit, or layers
+    that are not dense or hear from others than the one below.
+    """
+    if isinstance(sizes, Wiring):
+        if sizes.chain is None:
+            raise ValueError(
+                f"this rule takes dense layers that hear from the one below only, such as "
+                f"networks.mlp(64, 64); got {'; '.join(layer.name for layer in sizes.layers)}."
+            )
+        return sizes.chain
     sizes = tuple(int(size) for size in sizes)
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(

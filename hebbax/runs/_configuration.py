@@ -8,7 +8,7 @@ import jax
 from hebbax._identity import identity
 from hebbax._trees import digest
 from hebbax._version import __version__
-from hebbax.networks import Architectures
+from hebbax.networks import Architecture, Architectures
 from hebbax.outer import MetaTraining, Workers
 
 FLAGS = ("jax_threefry_partitionable", "jax_enable_x64", "jax_default_matmul_precision")
@@ -35,12 +35,18 @@ def configuration(training: MetaTraining, workers: Workers | None) -> dict[str, 
         "objective": described(training.objective),
         "theta": None if training.theta is None else digest(training.theta),
         "method": {"name": type(method).__name__, "fingerprint": method.fingerprint(theta)},
-        "hidden": hidden.settings() if isinstance(hidden, Architectures) else hidden,
+        "hidden": _layers(hidden),
         "key": jax.random.key_data(training.key).tolist(),
         "key_impl": str(jax.random.key_impl(training.key)),
         **{name: getattr(training, name) for name in COUNTS},
         "workers": None if workers is None else workers.settings(),
     }
+
+
+def _layers(hidden: Any) -> Any:
+    if isinstance(hidden, Architecture | Architectures):
+        return hidden.settings()
+    return [_layers(own) for own in hidden] if isinstance(hidden, tuple) else hidden
 
 
 def described(value: Any) -> Any:

@@ -9,7 +9,7 @@ import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from hebbax.devices import check_not_forked, is_first_process
-from hebbax.networks import Architectures
+from hebbax.networks import Architectures, Given
 from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
 from hebbax.outer.engines import Setup
 from hebbax.outer.methods import AbstractMethod
@@ -30,7 +30,7 @@ def meta_train(
     objective: AbstractObjective | Curriculum,
     method: AbstractMethod,
     *,
-    hidden: Sequence[int] | Sequence[Sequence[int]] | Architectures = (),
+    hidden: Given | Sequence[Given] | Architectures = (),
     steps: int,
     key: PRNGKeyArray,
     directory: str | Path | None = None,
@@ -83,7 +83,8 @@ def meta_train(
     - `family`: a task family, or several, all of which are sampled at every meta-step.
     - `objective`: what a lifetime was worth, see `hebbax.objectives`; or a `Curriculum` of it.
     - `method`: how θ is changed, see `hebbax.methods`.
-    - `hidden`: units of the hidden layers of the networks that are trained; or a sequence of them
+    - `hidden`: units of the hidden layers of the networks that are trained, or an `Architecture`,
+      such as `networks.cnn()`; or a sequence of them
       for each family, as in `[(64,), ()]`; or `Architectures`, of which `workers` draw one for
       every lifetime. Validation uses its middle one then.
     - `steps`: meta-steps. A run that is over goes on if it is called again with more; it ends as

@@ -1,5 +1,7 @@
 """A family with a single task: to classify the rows of given arrays."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hebbax.data import images as _images
 from hebbax.data import stratified
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, one_hot
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, check_counts, one_hot
 
 QUERY_FRACTION = 1 / 6
 """The share of the training part that is set aside for queries, the same in every class."""
@@ -32,6 +34,13 @@ class ArrayFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     support: int = eqx.field(static=True)
     """The number of support rows."""
+    seen_as: ImageShape = eqx.field(static=True, default=None)
+    """Height, width and channels of the image that a row is."""
+
+    @property
+    def image(self) -> ImageShape:
+        """The image that a row is, as it was said."""
+        return self.seen_as
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Support batches; see `AbstractFamily.stream`."""
@@ -64,6 +73,7 @@ def build(
     test_x: Float32[np.ndarray, "test in"],
     test_y: Int32[np.ndarray, "test"],
     classes: int,
+    image: ImageShape = None,
 ) -> ArrayFamily:
     """Put prepared arrays on the device, support rows before query rows."""
     query = stratified(train_y, QUERY_FRACTION, seed=0)
@@ -77,6 +87,7 @@ def build(
         inputs=train_x.shape[1],
         outputs=classes,
         support=int((~query).sum()),
+        seen_as=image,
     )
 
 
@@ -87,6 +98,7 @@ def from_arrays(
     test_y: ArrayLike,
     name: str = "arrays",
     standardize: bool = True,
+    image: ImageShape = None,
 ) -> ArrayFamily:
     """A family from your own data.
 
@@ -96,6 +108,7 @@ def from_arrays(
       have been standardised.
     - `y`, `test_y`: `[n]` whole numbers, classes counted from 0; every class occurs in `y`.
     - `standardize`: bring each column to mean 0 and deviation 1, as measured on `x`.
+    - `image`: height, width and channels of the image that a row is, if it is one.
 
     **Returns:** an `ArrayFamily`, as many outputs as classes.
 
@@ -118,6 +131,10 @@ def from_arrays(
         raise ValueError(
             f"test_x must have the columns of x, {train_x.shape[1]}; got {held_x.shape[1]}."
         )
+    if image is not None and math.prod(image) != train_x.shape[1]:
+        raise ValueError(
+            f"image must have as many numbers as x has columns, {train_x.shape[1]}; got {image}."
+        )
     classes = int(train_y.max()) + 1
     absent = sorted(set(range(classes)) - set(train_y.tolist()))
     if absent:
@@ -137,7 +154,7 @@ def from_arrays(
         _check_finite("x", train_x)
         _check_finite("test_x", held_x)
     train_x, held_x = train_x.astype(np.float32, copy=False), held_x.astype(np.float32, copy=False)
-    return build(name, train_x, train_y, held_x, held_y, classes)
+    return build(name, train_x, train_y, held_x, held_y, classes, image)
 
 
 def _array(name: str, values: ArrayLike) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, SHARE, Range, check_option
-from hebbax.tasks._family import AbstractFamily, Batches, not_drawn
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, not_drawn
 
 
 class Look(eqx.Module):
@@ -53,6 +53,11 @@ class AugmentedFamily(AbstractFamily):
     invert: float = eqx.field(static=True)
     look: Look | None = None
     """Of the task; None as long as no task is fixed."""
+
+    @property
+    def image(self) -> ImageShape:
+        """The image of the family inside, unless its pixels are permuted."""
+        return None if self.permute else self.family.image
 
     def draw(self, key: PRNGKeyArray) -> "AugmentedFamily":
         """The family with the task inside and its look fixed; itself if they are already."""

@@ -87,11 +87,21 @@ def _images_cached(
         count = len(classes)
         if len(train_x) == 0 or len(test_x) == 0:
             raise ValueError(f"{name} as found on this machine has no images of classes {classes}")
+    channels = train_x.shape[3] if train_x.ndim == 4 else 1
+    height, width = _sides(train_x.shape[1:3], size, crop)
     train_x, test_x = (prepare(part, size, crop) for part in (train_x, test_x))
     if standardize:
         train_x, test_x = _images.standardize(train_x, test_x, per_feature=standardize == "pixels")
     label = _label(name, size, crop, classes) + (",by_pixel" if standardize == "pixels" else "")
-    return build(label, train_x, train_y, test_x, test_y, count)
+    image = height, width, channels
+    return build(label, train_x, train_y, test_x, test_y, count, image)
+
+
+def _sides(sides: tuple[int, ...], size: int | None, crop: int | None) -> tuple[int, ...]:
+    """Return the height and width that `prepare` gives images."""
+    if size is not None:
+        return size, size
+    return sides if crop is None else (crop, crop)
 
 
 def prepare(pixels: np.ndarray, size: int | None, crop: int | None) -> Float32[np.ndarray, "n in"]:

@@ -14,6 +14,10 @@ Batches = tuple[Float32[Array, "*lead in"], Float32[Array, "*lead out"]]
 """Inputs and their targets, with the same leading axes."""
 
 
+ImageShape = tuple[int, int, int] | None
+"""Height, width and channels of the image that a row of inputs is; None if it is none."""
+
+
 class Episode(eqx.Module):
     """One sampled task: a stream of support batches to learn from, and a query batch to judge by.
 
@@ -43,6 +47,15 @@ class AbstractFamily(eqx.Module):
     """Size of the last axis of `x`."""
     outputs: eqx.AbstractVar[int]
     """Size of the last axis of `y`."""
+
+    @property
+    def image(self) -> ImageShape:
+        """Height, width and channels of the image that a row of `x` is; None if it is none.
+
+        The channels of a pixel stand side by side. Rows whose pixels are in an order of each task's
+        own are none.
+        """
+        return None
 
     def draw(self, key: PRNGKeyArray) -> "AbstractFamily":
         """The family with one task fixed; the family itself if it holds just one task already.

@@ -15,7 +15,14 @@ from jaxtyping import Array, Float32, Int32, PRNGKeyArray, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from hebbax._options import Range, check_option
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 FACES = tuple(
     f"{family}{style}"
@@ -57,6 +64,12 @@ class GlyphFamily(AbstractFamily):
     """The task's characters, class 0 first; None as long as no task is fixed."""
     faces: Int32[Array, "faces"] | None = None
     """The task's order of the faces, those of the support first."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "GlyphFamily":
         """The family with characters and order of faces fixed; itself if they are already."""

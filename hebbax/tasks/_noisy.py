@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, SHARE, check_option
-from hebbax.tasks._family import AbstractFamily, Batches, one_hot
+from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, one_hot
 
 
 class NoisyFamily(AbstractFamily):
@@ -24,6 +24,11 @@ class NoisyFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     pixels: float = eqx.field(static=True)
     labels: float = eqx.field(static=True)
+
+    @property
+    def image(self) -> ImageShape:
+        """The image of the family inside."""
+        return self.family.image
 
     def draw(self, key: PRNGKeyArray) -> "NoisyFamily":
         """Fix the task of the family inside."""

@@ -1,6 +1,7 @@
 """Few-shot classification of Omniglot's characters: every task has characters of its own."""
 
 import functools
+import math
 import os
 from typing import Annotated
 
@@ -14,7 +15,14 @@ from hebbax._options import Range, check_option
 from hebbax.data import DRAWERS, SIDE, load
 from hebbax.data import images as _images
 from hebbax.tasks._datasets import prepare
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 SUPPORT_DRAWERS = 15
 """Support images come from this many of the 20 drawers of a character; queries from the others."""
@@ -35,6 +43,12 @@ class OmniglotFamily(AbstractFamily):
     """The task's characters, class 0 first; None as long as no task is fixed."""
     drawers: Int32[Array, "drawers"] | None = None
     """The task's order of the drawers, those of the support first."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "OmniglotFamily":
         """The family with characters and order of drawers fixed; itself if they are already."""

@@ -1,6 +1,7 @@
 """Tasks of random classes of a set of images, in shades of grey."""
 
 import functools
+import math
 import os
 from typing import Annotated
 
@@ -15,7 +16,14 @@ from hebbax._options import Range, check_option
 from hebbax.data import images as _images
 from hebbax.data import load, stratified
 from hebbax.tasks._datasets import IMAGES
-from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
+from hebbax.tasks._family import (
+    AbstractFamily,
+    Batches,
+    ImageShape,
+    check_counts,
+    not_drawn,
+    one_hot,
+)
 
 # Of rare classes more than a sixth is needed, lest labelled batches share many images.
 _QUERY_FRACTION = 1 / 2
@@ -41,6 +49,12 @@ class SubsetFamily(AbstractFamily):
     outputs: int = eqx.field(static=True)
     classes: Int32[Array, "ways"] | None = None
     """The task's classes, class 0 first; None as long as no task is fixed."""
+
+    @property
+    def image(self) -> ImageShape:
+        """A square image in shades of grey."""
+        side = math.isqrt(self.inputs)
+        return side, side, 1
 
     def draw(self, key: PRNGKeyArray) -> "SubsetFamily":
         """The family with its classes fixed; itself if they are already."""

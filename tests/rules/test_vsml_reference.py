@@ -13,7 +13,8 @@ import pytest
 
 import hebbax as hx
 from hebbax._optax import updates
-from hebbax.rules._backprop import BackpropState, Perceptron
+from hebbax.rules import Perceptron
+from hebbax.rules._backprop import BackpropState
 from hebbax.rules._meta_rnn import MetaRnnWeights
 from hebbax.rules.vsml import Head, Layer, SharedCell, cells, theorem
 from hebbax.rules.vsml._meta_parameters import halved

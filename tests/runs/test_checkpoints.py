@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hebbax.rule_file import read_rule_file
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from tiny import METHOD, Delta, logged, same, same_result, timeless, train
 
 import hebbax as hx
+from hebbax.rule_file import read_rule_file
 from hebbax.runs.checkpoint import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

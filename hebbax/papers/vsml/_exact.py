@@ -1,13 +1,11 @@
 """The learner that VSML's sub-RNNs are cloned from: backpropagation, computed as such."""
 
-from collections.abc import Sequence
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax.rules import AbstractRule, Vsml
+from hebbax.rules import AbstractRule, Sizes, Vsml
 from hebbax.teachers import weights
 
 
@@ -37,7 +35,7 @@ class Exact(AbstractRule):
         return ()
 
     def init_network(
-        self, theta: tuple[()], key: PRNGKeyArray, sizes: Sequence[int]
+        self, theta: tuple[()], key: PRNGKeyArray, sizes: Sizes
     ) -> tuple[Synapses, ...]:
         """Draw the weights that the clone would begin with."""
         # Initial states do not depend on θ.

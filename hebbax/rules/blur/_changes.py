@@ -5,19 +5,14 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax.networks import Connection, from_rows, gather
 from hebbax.rules.blur import _neurons as neurons
-from hebbax.rules.blur._connections import Connection, Layer
 from hebbax.rules.blur._genome import Genome
-from hebbax.rules.blur._network import Synapses
+from hebbax.rules.blur._network import Block, Synapses, together
 from hebbax.rules.blur._normalization import NORM_EPSILON
 from hebbax.rules.blur._options import Oja, Options, Saturation
-
-Block = Float[Array, "s receivers senders"]
-
-
-def hebb(pre: Float[Array, "s senders batch"], post: Float[Array, "s receivers batch"]) -> Block:
-    """Sum over the batch of presynaptic times postsynaptic activity (BLUR eq. 7)."""
-    return jnp.einsum("kib,kjb->kij", post, pre)
+from hebbax.rules.blur._passes import reads_rows
+from hebbax.rules.blur._wired import Layer, Wired
 
 
 def hebb_input(
@@ -25,13 +20,16 @@ def hebb_input(
     gain: Float[Array, " s"],
     post: Float[Array, "s receivers batch"],
 ) -> Block:
-    """`hebb` for the input layer, whose states are `[x, 0, …]`: one product serves all states."""
+    """Sum over the batch of presynaptic times postsynaptic activity (BLUR eq. 7).
+
+    For the input layer, whose states are `[x, 0, …]`: one product serves all states.
+    """
     return jnp.einsum("kib,bj->kij", gain[:, None, None] * post, x)
 
 
 def change(
     options: Options,
-    connections: Sequence[Connection],
+    network: Sequence[Wired],
     x: Float[Array, "batch in"],
     forward: Sequence[Layer],
     final: Sequence[Layer],
@@ -41,55 +39,70 @@ def change(
     `forward` and `final` are the states of all layers but the input, as the forward and as the
     backward pass left them.
     """
-    lower = (forward if options.forward_presynaptic else final)[:-1]
-    below = [None, *lower]
+    below = forward if options.forward_presynaptic else final
     return tuple(
-        _change_one(options, connection, x, pre, post)
-        for connection, pre, post in zip(connections, below, final, strict=True)
+        _change_one(options, wired, x, below, post)
+        for wired, post in zip(network, final, strict=True)
     )
 
 
 def _change_one(
     options: Options,
-    connection: Connection,
+    wired: Wired,
     x: Float[Array, "batch in"],
-    lower: Layer | None,
+    below: Sequence[Layer],
     upper: Layer,
 ) -> Synapses:
-    """Change the synapses from a layer, None for the input, to the next."""
-    genome, synapses = connection
+    """Change the synapses into a layer, whose states are `upper`."""
+    genome, synapses, layer = wired
     scale = 1.0 if options.reduction == "sum" else 1.0 / x.shape[0]
     # A synapse with one state is changed by the rule's first.
     s = 1 if options.single_state else options.states
     nu_tilde = genome.nu_tilde[:, :s].T
     mu_tilde = genome.eta_tilde * scale * genome.mu_tilde[:s]
     post = neurons.mix(mu_tilde, upper)
-    if lower is None:
-        change = hebb_input(x, nu_tilde[:, 0], post)
-    else:
-        change = hebb(neurons.mix(nu_tilde, lower), post)
-    bias_change = None
-    if synapses.bias is not None:
-        bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(post, axis=2)
 
-    def activity(layer: Layer) -> Float[Array, "k _"] | None:
+    def hebb(connection: Connection) -> Block:
+        if connection.source > 0:
+            pre = neurons.mix(nu_tilde, below[connection.source - 1])
+            return connection.hebb(pre, post)
+        if reads_rows(connection):
+            return hebb_input(x, nu_tilde[:, 0], post)
+        gain = nu_tilde[:, 0][:, None, None]
+        return connection.hebb(from_rows(x, connection.lower), gain * post)
+
+    def activity(states: Layer, rows: int) -> Float[Array, "k _"] | None:
         if options.oja is None or options.oja.form != "activations":
             return None
-        return scale * jnp.sum(neurons.mix(genome.mu_tilde, layer) ** 2, axis=2)
+        return scale * jnp.sum(gather(neurons.mix(genome.mu_tilde, states), rows) ** 2, axis=2)
 
+    every = [hebb(connection) for connection in layer.plastic]
+    bias_change = None
+    if synapses.bias is not None:
+        bias_change = jnp.sum(nu_tilde, axis=1)[:, None] * jnp.sum(gather(post, layer.rows), axis=2)
     weight, bias = change_block(
-        options, genome, synapses.weight, synapses.bias, change, bias_change, activity(upper)
+        options,
+        genome,
+        synapses.weight,
+        synapses.bias,
+        every[0] if len(every) == 1 else jnp.concatenate(every, axis=2),
+        bias_change,
+        activity(upper, layer.rows),
     )
-    backward = synapses.backward
-    if backward is not None:
-        assert lower is not None
-        if options.symmetric:
-            change = jnp.swapaxes(change, 1, 2)
-        else:
-            upper_pre = neurons.mix(nu_tilde, upper)
-            change = hebb(upper_pre, neurons.mix(mu_tilde, lower))
-        backward, _ = change_block(options, genome, backward, None, change, None, activity(lower))
-    return Synapses(weight, bias, backward)
+    backward = []
+    for place, (connection, change) in enumerate(zip(layer.plastic, every, strict=True)):
+        block = synapses.backward_of(place)
+        if block is not None:
+            lower = below[connection.source - 1]
+            if options.symmetric:
+                change = connection.turned(change)
+            else:
+                pre = neurons.mix(nu_tilde, upper)
+                change = connection.hebb_back(pre, neurons.mix(mu_tilde, lower))
+            active = activity(connection.hear(lower), connection.backward_rows)
+            block, _ = change_block(options, genome, block, None, change, None, active)
+        backward.append(block)
+    return Synapses(weight, bias, together(layer, backward))
 
 
 def change_block(

@@ -1,60 +1,82 @@
 """The network state φ of BLUR: synapses, nothing else."""
 
-import itertools
 import math
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax.networks import Connection, Layer, Wiring, mlp
 from hebbax.rules.blur._normalization import Statistics, column_norm
+
+Block = Float[Array, "s receivers senders"]
 
 
 class Synapses(eqx.Module):
-    """The synapses between two neighbouring layers.
+    """The synapses into a layer.
 
-    The leading axis counts synapse states: `k`, or 1 where one state serves all.
+    The leading axis counts synapse states: `k`, or 1 where one state serves all. Receivers are the
+    layer's units, or its channels where the units of a channel share their synapses; senders are
+    all that one receiver hears, of one connection after the other.
 
     **Fields:**
 
-    - `weight` `[s, upper, lower]`: read by the forward pass; rows are receivers.
-    - `bias` `[s, upper]`: from a unit whose states are all 1; None without biases.
-    - `backward` `[s, lower, upper]`: read by the backward pass. None where the backward pass
-      reads the transposed `weight`, and below the first hidden layer, where nothing reads it.
+    - `weight` `[s, receivers, senders]`: read by the forward pass.
+    - `bias` `[s, receivers]`: from a unit whose states are all 1; None without biases.
+    - `backward` `[s, lower, upper]`: read by the backward pass; rows are who receives then, in the
+      order of `networks.Connection.turned`. None where the backward pass reads the turned `weight`,
+      and above the input, where nothing reads it. Of several connections, a tuple of them.
     """
 
-    weight: Float[Array, "s upper lower"]
-    bias: Float[Array, "s upper"] | None
-    backward: Float[Array, "s lower upper"] | None
+    weight: Float[Array, "s receivers senders"]
+    bias: Float[Array, "s receivers"] | None
+    backward: Float[Array, "s _ _"] | tuple[Float[Array, "s _ _"] | None, ...] | None
+
+    def backward_of(self, place: int) -> Float[Array, "s _ _"] | None:
+        """Return the backward synapses of the connection with this number."""
+        if isinstance(self.backward, tuple):
+            return self.backward[place]
+        return self.backward
 
 
 class Network(eqx.Module):
-    """A fully connected network, input side first.
+    """A network of any architecture, input side first.
 
     **Fields:**
 
-    - `layers`: the synapses between each layer and the next.
+    - `layers`: the synapses into each layer.
     - `statistics`: what activation normalisation uses in predictions, one for each
       normalised layer; None without it.
     - `updates`: how many updates these statistics have seen; None without them.
+    - `wiring`: of which layers and connections the network is; None where it is fully connected.
     """
 
     layers: tuple[Synapses, ...]
     statistics: tuple[Statistics, ...] | None = None
     updates: Float[Array, ""] | None = None
+    wiring: Wiring | None = eqx.field(static=True, default=None)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Units of each layer, input first."""
+        if self.wiring is not None:
+            return tuple(shape.units for shape in self.wiring.shapes)
         first, *rest = (layer.weight.shape[-2:] for layer in self.layers)
         return (first[1], first[0], *(shape[0] for shape in rest))
+
+    @property
+    def wired(self) -> Wiring:
+        """The wiring, also of a fully connected network."""
+        if self.wiring is not None:
+            return self.wiring
+        inputs, *hidden, outputs = self.sizes
+        return mlp(*hidden).bind(inputs, outputs)
 
 
 def draw(
     key: PRNGKeyArray,
-    sizes: Sequence[int],
+    wiring: Wiring,
     states: int,
     *,
     bias: bool,
@@ -65,40 +87,55 @@ def draw(
     """Draw synapses, standard normal.
 
     `tied`: no backward synapses of their own. `copied`: backward synapses that start as the
-    transposed forward ones. `fan_in`: divided by the square root of the number of senders.
+    forward ones. `fan_in`: divided by the square root of the number of senders.
     """
     layers = []
-    for index, (lower, upper) in enumerate(itertools.pairwise(sizes)):
+    for index, layer in enumerate(wiring.layers):
         k_weight, k_bias, k_backward = jax.random.split(jax.random.fold_in(key, index), 3)
 
-        def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: int) -> Float[Array, "..."]:
+        def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: float) -> Float[Array, "..."]:
             scale = 1 / math.sqrt(senders) if fan_in else 1.0
             return scale * jax.random.normal(k, shape)
 
-        weight = sample(k_weight, (states, upper, lower), lower)
-        if index == 0 or tied:
-            backward = None
-        elif copied:
-            backward = jnp.swapaxes(weight, 1, 2)
-        else:
-            backward = sample(k_backward, (states, lower, upper), upper)
+        def sample_back(k: PRNGKeyArray, c: Connection) -> Block:
+            block = sample(k, (states, c.backward_rows, c.backward_senders), c.backward_fan_in)
+            # Where there is no synapse, the zeros that `turned` has.
+            return c.turned(c.unturned(block))
+
+        weight = sample(k_weight, (states, layer.rows, layer.senders), float(layer.senders))
+        backward: list[Block | None] = []
+        for place, (c, part) in enumerate(layer.parts(weight)):
+            if c.source == 0 or tied:
+                backward.append(None)
+            elif copied:
+                backward.append(c.turned(part))
+            else:
+                k = jax.random.fold_in(k_backward, place) if place else k_backward
+                backward.append(sample_back(k, c))
         layers.append(
             Synapses(
                 weight,
-                sample(k_bias, (states, upper), lower) if bias else None,
-                backward,
+                sample(k_bias, (states, layer.rows), float(layer.senders)) if bias else None,
+                together(layer, backward),
             )
         )
-    return Network(tuple(layers))
+    return Network(tuple(layers), wiring=None if wiring.chain else wiring)
+
+
+def together(layer: Layer, backward: list[Block | None]) -> Block | tuple[Block | None, ...] | None:
+    """Return the backward synapses of all connections as `Synapses` holds them."""
+    if len(layer.plastic) == 1:
+        return backward[0]
+    return None if all(block is None for block in backward) else tuple(backward)
 
 
 def normalized(synapses: Synapses, size: Float[Array, ""] | None) -> Synapses:
     """Give the synapses of every receiver, its bias among them, the norm `size`, or 1."""
     size = jnp.ones(()) if size is None else size
     scale = size / column_norm(synapses.weight, synapses.bias)
-    bias, backward = synapses.bias, synapses.backward
+    bias = synapses.bias
     return Synapses(
         scale * synapses.weight,
         None if bias is None else scale[:, :, 0] * bias,
-        None if backward is None else size / column_norm(backward, None) * backward,
+        jax.tree.map(lambda block: size / column_norm(block, None) * block, synapses.backward),
     )

@@ -49,19 +49,13 @@ def _mix_backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Ar
 mix.defvjp(_mix_forward, _mix_backward)
 
 
-def send(
-    signal: Float[Array, "k senders batch"], weight: Float[Array, "s receivers senders"]
-) -> Float[Array, "k receivers batch"]:
-    """Sum over senders, each state through its own synapse state or all through the only one."""
-    if weight.shape[0] == 1:
-        return jnp.einsum("ij,kjb->kib", weight[0], signal)
-    return jnp.einsum("kij,kjb->kib", weight, signal)
-
-
 def send_input(
     x: Float[Array, "batch in"], gain: Float[Array, " k"], weight: Float[Array, "s receivers in"]
 ) -> Float[Array, "k receivers batch"]:
-    """`send` for the input layer, whose states are `[x, 0, …]`: one product serves all states."""
+    """Sum over senders, for the input layer, whose states are `[x, 0, …]`.
+
+    One product serves all states.
+    """
     return gain[:, None, None] * jnp.einsum("kij,bj->kib", weight, x)
 
 

@@ -1,7 +1,6 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -9,16 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import check_batch, check_sizes
+from hebbax.rules._rule import Sizes, as_wiring, check_batch, check_sizes
 from hebbax.rules._sections import Section
 from hebbax.rules.blur import _changes as changes
 from hebbax.rules.blur import _passes as passes
 from hebbax.rules.blur import _signals as signals
-from hebbax.rules.blur._connections import Connection, Layer, connections, genome_of
 from hebbax.rules.blur._genome import Genome, section, transforms
 from hebbax.rules.blur._network import Network, draw, normalized
 from hebbax.rules.blur._normalization import Statistics, averaged
 from hebbax.rules.blur._options import Options
+from hebbax.rules.blur._wired import Layer, Wired, genome_of, wired
 
 LEAST_NORMALIZED = 2
 """Examples over which a mean and a deviation can be taken."""
@@ -123,26 +122,28 @@ class Blur(Options):
             synapse_gain=one if self.learn_synapse_gain else None,
         )
 
-    def _connections(self, theta: Genome, net: Network) -> list[Connection]:
-        return connections(theta, net, self.layer_genomes is not None)
+    def _wired(self, theta: Genome, net: Network) -> list[Wired]:
+        return wired(theta, net, self.layer_genomes is not None)
 
     # φ
 
-    def init_network(self, theta: Genome, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
-        """Draw the synapses of a network with `sizes` units, input first.
+    def init_network(self, theta: Genome, key: PRNGKeyArray, sizes: Sizes) -> Network:
+        """Draw the synapses of a network with `sizes` units, input first, or of any wiring.
 
         **Raises:** `ValueError` if `sizes` are not at least two positive numbers, or do not match
         `layer_genomes`.
         """
-        sizes = check_sizes(sizes)
-        if self.layer_genomes is not None and len(sizes) - 1 != self.layer_genomes:
+        wiring = as_wiring(sizes)
+        count = len(wiring.layers)
+        if self.layer_genomes is not None and count != self.layer_genomes:
+            given = wiring.chain or tuple(map(str, wiring.shapes))
             raise ValueError(
                 f"this genome was made for networks of {self.layer_genomes} synapse layers; "
-                f"sizes {sizes} make {len(sizes) - 1}."
+                f"sizes {given} make {count}."
             )
         net = draw(
             key,
-            sizes,
+            wiring,
             self.synapse_states,
             bias=self.bias,
             tied=self.tied,
@@ -153,7 +154,7 @@ class Blur(Options):
             net = jax.tree.map(lambda w: jnp.broadcast_to(w[:1], w.shape), net)
         if theta.synapse_gain is not None:
             layers = []
-            for genome, synapses in self._connections(theta, net):
+            for genome, synapses, _ in self._wired(theta, net):
                 gain = genome.synapse_gain
                 layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
             net = dataclasses.replace(net, layers=tuple(layers))
@@ -162,9 +163,9 @@ class Blur(Options):
         statistics = tuple(
             Statistics(jnp.zeros(shape), jnp.ones(shape))
             for shape in (
-                (self.states, units, 1)
-                for index, units in enumerate(sizes[1:])
-                if passes.normalizes(self, last=index == len(sizes) - 2)
+                (self.states, layer.shape.channels, 1)
+                for index, layer in enumerate(wiring.layers)
+                if passes.normalizes(self, last=index == count - 1)
             )
         )
         return dataclasses.replace(net, statistics=statistics, updates=jnp.zeros(()))
@@ -204,10 +205,12 @@ class Blur(Options):
 
         A synapse's states are those of both directions where each has its own.
 
-        **Raises:** `ValueError` without labels, for then nothing changes.
+        **Raises:** `ValueError` without labels, for then nothing changes, and for networks whose
+        layers are not all dense, where synapses that are shared have no place of their own.
         """
         if y is None:
             raise ValueError("BLUR's synapses change with labels only; got y=None.")
+        check_sizes(net.wired)
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
         ready = self._ready(theta, net)
         forward = self.forward(theta, ready, x)
@@ -223,7 +226,7 @@ class Blur(Options):
     ) -> Float[Array, "batch out"]:
         """Return the first state of the last layer after a forward pass: the logits."""
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
-        ready = self._connections(theta, self._ready(theta, net))
+        ready = self._wired(theta, self._ready(theta, net))
         return passes.forward(self, ready, x, net.statistics)[0][-1][0].T
 
     def forward(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> list[Layer]:
@@ -231,7 +234,7 @@ class Blur(Options):
 
         Normalisation of activations, if any, is by the statistics of this batch.
         """
-        return passes.forward(self, self._connections(theta, net), x, None)[0]
+        return passes.forward(self, self._wired(theta, net), x, None)[0]
 
     def backward(
         self,
@@ -242,13 +245,13 @@ class Blur(Options):
     ) -> list[Layer]:
         """Return the final states of all layers but the input, given feedback (BLUR eq. 6)."""
         layers = [*forward[:-1], passes.with_feedback(self, forward[-1], y)]
-        return passes.backward(self, self._connections(theta, net), layers)
+        return passes.backward(self, self._wired(theta, net), net.wired, layers)
 
     def _ready(self, theta: Genome, net: Network) -> Network:
         """Normalise the stored synapses if they are to be."""
         if not self.normalizes_stored:
             return net
-        layers = tuple(normalized(s, g.rescale) for g, s in self._connections(theta, net))
+        layers = tuple(normalized(s, g.rescale) for g, s, _ in self._wired(theta, net))
         return dataclasses.replace(net, layers=layers)
 
     def _changed(
@@ -260,13 +263,13 @@ class Blur(Options):
         final: list[Layer],
     ) -> Network:
         """Change all synapses; the statistics stay."""
-        layers = changes.change(self, self._connections(theta, net), x, forward, final)
+        layers = changes.change(self, self._wired(theta, net), x, forward, final)
         return dataclasses.replace(net, layers=layers)
 
     def _remembering(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> Network:
         """Store the statistics of a batch under these synapses, averaged with the older ones."""
         if self.normalization is None or net.statistics is None or net.updates is None:
             return net
-        _, measured = passes.forward(self, self._connections(theta, net), x, None)
+        _, measured = passes.forward(self, self._wired(theta, net), x, None)
         statistics = averaged(measured, net.statistics, net.updates, self.normalization.window)
         return dataclasses.replace(net, statistics=statistics, updates=net.updates + 1)

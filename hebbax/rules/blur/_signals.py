@@ -42,10 +42,11 @@ def _joined(net: Network) -> Joined:
     layers = []
     for synapses in net.layers:
         forward = jnp.transpose(synapses.weight, (2, 1, 0))
-        if synapses.backward is None:
+        own = synapses.backward_of(0)
+        if own is None:
             layers.append(forward)
         else:
-            backward = jnp.transpose(synapses.backward, (1, 2, 0))
+            backward = jnp.transpose(own, (1, 2, 0))
             layers.append(jnp.concatenate([forward, backward], axis=2))
     return tuple(layers)
 
@@ -56,7 +57,7 @@ def _split(layers: Joined, like: Network) -> Network:
     for states, old in zip(layers, like.layers, strict=True):
         s = len(old.weight)
         weight = jnp.transpose(states[:, :, :s], (2, 1, 0))
-        backward = old.backward
+        backward = old.backward_of(0)
         if backward is not None:
             backward = jnp.transpose(states[:, :, s:], (2, 0, 1))
         split.append(Synapses(weight, old.bias, backward))

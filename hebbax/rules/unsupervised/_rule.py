@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
 
 import equinox as eqx
@@ -14,7 +14,7 @@ from hebbax._errors import check_choice
 from hebbax._options import AT_LEAST_1, Range, as_tuple, check_options
 from hebbax.rules import activations
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 from hebbax.rules.unsupervised import _hidden as hidden
 from hebbax.rules.unsupervised import _planes as planes
 from hebbax.rules.unsupervised import _readouts as readouts
@@ -168,7 +168,7 @@ class UnsupervisedRule(AbstractRule):
             merge=self.merge_init,
         )
 
-    def init_network(self, theta: Parameters, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+    def init_network(self, theta: Parameters, key: PRNGKeyArray, sizes: Sizes) -> Network:
         """Draw a network with `sizes` units, input first, features last.
 
         **Raises:** `ValueError` if `sizes` are not at least two positive numbers, or if θ was

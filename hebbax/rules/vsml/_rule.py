@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import equinox as eqx
@@ -19,7 +18,7 @@ from hebbax._options import (
     check_options,
 )
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import AbstractRule, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
 from hebbax.rules.vsml import _messages as messages
 from hebbax.rules.vsml import _passes as passes
 from hebbax.rules.vsml._meta_parameters import SharedCell, draw_cell, draw_head, halved
@@ -167,7 +166,7 @@ class Vsml(AbstractRule):
 
     # φ
 
-    def init_network(self, theta: SharedCell, key: PRNGKeyArray, sizes: Sequence[int]) -> Network:
+    def init_network(self, theta: SharedCell, key: PRNGKeyArray, sizes: Sizes) -> Network:
         """Draw the states of stacked layers with `sizes` units, input first.
 
         **Raises:** `ValueError` if `sizes` are not at least two positive numbers.

@@ -1,10 +1,11 @@
-"""A network as BLUR's equations see it: connections, each with the genome that changes it."""
+"""A network as BLUR's equations see it: layers, each with its synapses and their genome."""
 
 from typing import NamedTuple
 
 import jax
 from jaxtyping import Array, Float
 
+from hebbax import networks
 from hebbax.rules.blur._genome import Genome
 from hebbax.rules.blur._network import Network, Synapses
 
@@ -12,21 +13,22 @@ Layer = Float[Array, "k _ batch"]
 """The states of all neurons of a layer, for each example."""
 
 
-class Connection(NamedTuple):
-    """The synapses from one layer to the next, and their genome."""
+class Wired(NamedTuple):
+    """A layer: what it hears, through which synapses, and the genome of these."""
 
     genome: Genome
     synapses: Synapses
+    layer: networks.Layer
 
 
-def connections(theta: Genome, net: Network, of_layers: bool) -> list[Connection]:
-    """Return the connections of a network, input side first.
+def wired(theta: Genome, net: Network, of_layers: bool) -> list[Wired]:
+    """Return the layers of a network but the input.
 
     `of_layers`: each has a genome of its own, and θ a leading axis that counts them.
     """
     return [
-        Connection(genome_of(theta, index, of_layers), synapses)
-        for index, synapses in enumerate(net.layers)
+        Wired(genome_of(theta, index, of_layers), synapses, layer)
+        for index, (synapses, layer) in enumerate(zip(net.layers, net.wired.layers, strict=True))
     ]
 
 
