@@ -16,7 +16,8 @@ def layer_sizes(
     `objective` may say how many `outputs` they have, whatever the task.
     """
     family = families[index]
-    each = isinstance(hidden, tuple) and hidden and not isinstance(hidden[0], int)
-    units = cast(Units, hidden[index] if each else hidden)
+    units = hidden
+    if isinstance(hidden, tuple) and hidden and not isinstance(hidden[0], int):
+        units = hidden[index]
     outputs = objective.outputs or family.outputs
-    return between(units, family.inputs, outputs, family.image)
+    return between(cast(Units, units), family.inputs, outputs, family.image)
