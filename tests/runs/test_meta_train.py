@@ -190,16 +190,6 @@ def test_own_objective():
     assert float(result.theta.learning_rate) == pytest.approx(0.5 - 0.4 * 0.5**10, abs=1e-6)
 
 
-def test_objective_that_is_any_callable(tmp_path):
-    def objective(rule, theta, net, episode):
-        assert episode.x.shape == (2, 3, 2)
-        return jnp.mean(rule.predict(theta, net, episode.query_x) ** 2), {}
-
-    objective.steps, objective.batch, objective.query = 2, 3, 5
-    first = train(tmp_path, objective=objective, steps=10)
-    same(train(tmp_path, objective=objective, steps=10).theta, first.theta)
-
-
 def test_own_rule(tmp_path, family):
     settings = {
         "rule": Delta(),
