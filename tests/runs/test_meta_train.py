@@ -26,6 +26,7 @@ from tiny import (
 )
 
 import hebbax as hx
+from hebbax._rule_file import read_rule_file
 from hebbax.outer._problem import Problem
 from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.rules._backprop import LearningRate
@@ -259,7 +260,7 @@ def test_the_last_three_checkpoints_are_kept(tmp_path):
 
 def test_card(tmp_path):
     result = train(tmp_path, steps=10, card={"title": "tiny"})
-    _, _, card = hx.rule_file.read_rule_file(tmp_path / "rule.safetensors")
+    _, _, card = read_rule_file(tmp_path / "rule.safetensors")
     assert card == {"title": "tiny", "meta_steps": result.step, "validation_loss": result.loss}
 
 
@@ -475,7 +476,7 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 jax.config.update("jax_disable_most_optimizations", True)
 import optax
 import hebbax as hx
-from hebbax.rules.backprop import LearningRate
+from hebbax.rules import LearningRate
 for steps in map(int, sys.argv[3:]):
     result = hx.meta_train(
         hx.Hebbian(), hx.tasks.toy("xor"),
