@@ -124,7 +124,8 @@ def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
     (tmp_path / "run" / "rule.safetensors").unlink()
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
     assert outcome.status == 2
-    assert outcome.err.startswith("hebbax: --out run: run holds a run with hidden = [2]")
+    assert outcome.err.startswith("hebbax: --out run: ")
+    assert f"{tmp_path / 'run'} holds a run with hidden = [2]" in outcome.err
     assert outcome.err.count("\n") == 1
 
 
