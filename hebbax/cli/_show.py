@@ -139,9 +139,10 @@ def _print_fields(place: Any, title: str, values: dict[str, Any]) -> None:
 
     say(place, f"\n{title}" + ("" if values else ": none"))
     for line in fields(values):
-        say(place, line) if isinstance(line, str) else place.print(
-            Padding(line, (0, 0, 0, 6), expand=False)
-        )
+        if isinstance(line, str):
+            say(place, line)
+        else:
+            place.print(Padding(line, (0, 0, 0, 6), expand=False))
 
 
 def _print_section(place: Any, section: "Section") -> None:
