@@ -21,8 +21,7 @@ STREAM_RULE: dict[str, Any] = {
     "single_state": True,
     "feedback": "error",
     "normalization": None,
-    "normalize_last": False,
-    "learn_rescale": True,
+    "synapse_normalization": {"learn": True},
     "learn_keep": True,
     "oja": "relative",
     "init_scale": 0.02,
@@ -112,8 +111,7 @@ class BlurStream(BlurRecipe):
 
         def slower(updates: Any, _: Any) -> Any:
             return jax.tree_util.tree_map_with_path(
-                lambda path, u: KEEP_RATE * u if str(path[-1:]).endswith("f_tilde'),)") else u,
-                updates,
+                lambda path, u: KEEP_RATE * u if path[-1].name == "f_tilde" else u, updates
             )
 
         rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
