@@ -16,10 +16,14 @@ from .estimators import PlasticClassifier as PlasticClassifier
 from .estimators import PlasticFeatures as PlasticFeatures
 from .inner import Curves as Curves
 from .inner import OnlineCurves as OnlineCurves
+from .inner import StreamCurves as StreamCurves
 from .inner import best_backprop as best_backprop
 from .inner import best_online_backprop as best_online_backprop
+from .inner import best_stream_backprop as best_stream_backprop
 from .inner import evaluate as evaluate
 from .inner import evaluate_online as evaluate_online
+from .inner import evaluate_stream as evaluate_stream
+from .inner import standardize_online as standardize_online
 from .inner import unroll as unroll
 from .networks import Architecture as Architecture
 from .networks import Architectures as Architectures

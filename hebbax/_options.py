@@ -12,7 +12,7 @@ import math
 import numbers
 import types
 import typing
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -117,8 +117,8 @@ def allows(annotation: Any, value: object, within: Range | None = None) -> bool:
     if annotation is float:
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             return False
-        real = cast(float, value)
-        return abs(real) <= FINITE and (within is None or within.holds(float(real)))
+        number: Any = value
+        return bool(abs(number) <= FINITE) and (within is None or within.holds(float(number)))
     if origin is collections.abc.Callable or annotation is collections.abc.Callable:
         return callable(value)
     kind = origin if isinstance(origin, type) else annotation

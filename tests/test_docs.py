@@ -101,6 +101,11 @@ def _public():
                 yield prefix + name, thing
 
 
+# What other rooms take from a facade, and users have no need of.
+FOR_ROOMS = {
+    "tasks.check_counts", "tasks.prepare", "methods.Lives", "methods.finite",
+    "methods.mean_of_finite", "data.source", "data.stratified", "data.toy_function",
+}  # fmt: skip
 # What `tasks.xyz()` returns is documented by the function.
 RETURNED = r"tasks\.(?!Abstract)\w+Family"
 
@@ -108,7 +113,8 @@ RETURNED = r"tasks\.(?!Abstract)\w+Family"
 def test_every_public_name_is_in_the_api():
     text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
     listed = set(re.findall(r":: hebbax\.([\w.]+)", text))
-    missing = [n for n, _ in _public() if n not in listed and not re.fullmatch(RETURNED, n)]
+    public = {name for name, _ in _public()} - FOR_ROOMS
+    missing = sorted(n for n in public if n not in listed and not re.fullmatch(RETURNED, n))
     assert missing == []
 
 

@@ -73,7 +73,7 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", GOOD, ids=str)
+@pytest.mark.parametrize("options", GOOD, ids=["-".join(options) for options in GOOD])
 def test_what_the_annotation_says_is_taken(options):
     for name, value in options.items():
         assert getattr(Options(**options), name) is value

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -20,6 +21,8 @@ OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 POINTS = (1, 2, 5)
 BATCH = 128
 HIDDEN = (64,)
+CHUNK, WINDOW = 32, 500.0
+"""The defaults of `hebbax.evaluate_stream`, which would take its time to import."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +31,21 @@ class Evaluate(Command):
 
     rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
-    task: Annotated[str, tyro.conf.arg(metavar="TASK")]
+    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
     """A data set such as mnist (see `hebbax data list`) or a toy function such as xor."""
     rule_class: str | None = None
     """Where the file holds a rule that is not of hebbax: MODULE:CLASS, which is imported."""
+    stream: Annotated[str | None, tyro.conf.arg(metavar="STREAM")] = None
+    """In place of a task: a stream such as elec2, or a .npz or .csv file with rows in the order of
+    time; each --chunk of them is predicted before it is learnt from."""
+    chunk: int = CHUNK
+    """With --stream, rows in each update."""
+    window: float = WINDOW
+    """With --stream, rows after which the statistics that standardise inputs have forgotten."""
+    raw: FlagCreatePairsOff[bool] = False
+    """With --stream, leave inputs as they are."""
+    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """With --stream, where to draw accuracy over time, a .png, .pdf or .svg file."""
     size: int | None = None
     """Resize images to this many pixels a side; as they are by default."""
     crop: int | None = None
@@ -60,6 +74,12 @@ class Evaluate(Command):
 
     def run(self) -> int:
         """Do it."""
+        if self.stream is not None:
+            from hebbax.cli._evaluate_stream import evaluate_on_stream
+
+            return evaluate_on_stream(self)
+        if self.task is None:
+            raise BadInputError("--task or --stream is missing: on what is RULE to be judged?")
         at_least(1, size=self.size, crop=self.crop)
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
         check_seed(self.seed)

@@ -32,7 +32,8 @@ else:
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
     """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
-    options from it, and more --steps go on with one that is over."""
+    options from it, and more --steps go on with one that is over where no schedule depends on
+    them."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
@@ -112,6 +113,8 @@ class Train(Command):
 
     def _check_same_run(self) -> None:
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
+        import jax
+
         from hebbax.rule_file import read_rule_file
 
         file = self.folder / "rule.safetensors"
@@ -125,11 +128,18 @@ class Train(Command):
                 f"give another folder."
             )
         before = card.get("options", {})
-        # More steps go on with a run that is over.
+        # More steps go on with a run that is over, unless its learning rate depends on them.
+        allowed = ()
+        if "steps" in before:
+            then = dataclasses.replace(self.recipe, steps=before["steps"])
+            theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())
+            then, now = then.method(), self.recipe.method()
+            same = then.fingerprint(theta) == now.fingerprint(theta)
+            allowed = ("steps",) if same else ()
         differ = [
             f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"
             for name, value in self.recipe.options().items()
-            if name in before and before[name] != value and name != "steps"
+            if name in before and before[name] != value and name not in allowed
         ]
         if differ:
             raise BadInputError(

@@ -13,5 +13,6 @@ from hebbax.data._omniglot import DRAWERS as DRAWERS
 from hebbax.data._omniglot import SIDE as SIDE
 from hebbax.data._sources import names as names
 from hebbax.data._sources import source as source
+from hebbax.data._stream_file import read_stream_file as read_stream_file
 from hebbax.data._toy import TOYS as TOYS
 from hebbax.data._toy import toy_function as toy_function

@@ -10,6 +10,7 @@ from hebbax.data._dataset import Dataset
 from hebbax.data._find import files_of
 from hebbax.data._reviews import read_reviews
 from hebbax.data._sources import Source, source
+from hebbax.data._streams import read_stream
 
 _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
     "idx": _readers.read_idx,
@@ -21,6 +22,7 @@ _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
     "az_letters": _readers.read_az_letters,
     "tiny_imagenet": _readers.read_tiny_imagenet,
     "reviews": read_reviews,
+    "stream": read_stream,
     "omniglot_npz": _omniglot.read_omniglot_npz,
     "omniglot_zip": _omniglot.read_omniglot_zip,
 }

@@ -200,6 +200,24 @@ def _bundled(name: str, title: str, description: str, classes: tuple[str, ...], 
     )
 
 
+def _stream(
+    name: str, title: str, description: str, classes: tuple[str, ...], inputs: int, by: str
+):
+    """A stream whose rows drift, in the order of time, among those that Losing et al. collected."""
+    return Source(
+        name=name,
+        title=title,
+        description=f"{description}; rows in the order of time",
+        class_names=classes,
+        shape=(inputs,),
+        homepage="https://github.com/vlosing/driftDatasets",
+        licence="none stated",
+        citation=f"{by}; collected by Losing, Hammer, Wersing (ICDM 2016)",
+        layouts=(FileLayout("stream", (File(f"{name}.npz"),)),),
+        folders=("streams", name),
+    )
+
+
 _ALL = (
     Source(
         name="mnist",
@@ -386,6 +404,38 @@ _ALL = (
         "569 tumours, thirty measurements",
         ("malignant", "benign"),
         (30,),
+    ),
+    _stream(
+        "elec2",
+        "Electricity",
+        "prices in New South Wales that fall or rise, 45,312 half-hours",
+        ("down", "up"),
+        8,
+        "Harries (1999), normalised as in MOA",
+    ),
+    _stream(
+        "sea",
+        "SEA concepts",
+        "sums above a threshold that jumps, 50,000 rows, a tenth mislabelled",
+        ("above", "below"),
+        3,
+        "Street and Kim (2001)",
+    ),
+    _stream(
+        "keystroke",
+        "Keystrokes",
+        "who of four people types, 1,600 rows",
+        tuple(map(str, range(4))),
+        10,
+        "Souza et al. (2015)",
+    ),
+    _stream(
+        "interchanging_rbf",
+        "Interchanging RBF",
+        "fifteen Gaussians that exchange places, 50,000 rows",
+        tuple(map(str, range(15))),
+        2,
+        "Losing, Hammer, Wersing (2016)",
     ),
 )
 SOURCES: dict[str, Source] = {source.name: source for source in _ALL}

@@ -1,6 +1,7 @@
 """Processes that were forked when JAX was at work, in which it would wait for ever."""
 
 import os
+import sys
 from typing import Any
 
 _forked = False
@@ -18,9 +19,9 @@ def check_not_forked() -> None:
 
 def _after_fork() -> None:
     global _forked
-    import jax
-
-    bridge: Any = getattr(getattr(jax, "_src", None), "xla_bridge", None)
+    bridge: Any = sys.modules.get("jax._src.xla_bridge")
+    if bridge is None:
+        return
     begun = getattr(bridge, "backends_are_initialized", None)
     _forked = _forked or begun is None or begun()
 

@@ -32,14 +32,11 @@ def watch(
     - `first`: index of the first update, for a lifetime that is gone on with.
 
     **Returns:** the network after the last update, and what was seen, with a leading axis
-    `[steps]`: NaN, or 0 for other than floating-point numbers, where nobody looked.
+    `[steps]`; zero where nobody looked.
     """
 
-    def nothing(seen: Any) -> Array:
-        empty = jnp.nan if jnp.issubdtype(seen.dtype, jnp.inexact) else 0
-        return jnp.full(seen.shape, empty, seen.dtype)
-
-    unseen = jax.tree.map(nothing, jax.eval_shape(look, net))
+    # Not NaN, of which JAX's own search for NaNs would complain.
+    unseen = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(look, net))
 
     def live(net: PyTree, at: tuple[Any, Any]) -> tuple[PyTree, PyTree]:
         index, looked = at

@@ -1,5 +1,7 @@
 """How θ is found: objectives, problems, methods and the engines that carry out meta-steps."""
 
+from hebbax.outer import methods as methods
+from hebbax.outer import objectives as objectives
 from hebbax.outer._curriculum import Curriculum as Curriculum
 from hebbax.outer._problem import AbstractProblem as AbstractProblem
 from hebbax.outer._problem import Particle as Particle

@@ -1,9 +1,9 @@
 """Which layers the networks have that learn the tasks of a family."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
-from hebbax.networks import Hidden, Units, Wiring, between
+from hebbax.networks import Hidden, Wiring, between
 from hebbax.outer.objectives import AbstractObjective
 from hebbax.tasks import AbstractFamily
 
@@ -16,8 +16,8 @@ def layer_sizes(
     `objective` may say how many `outputs` they have, whatever the task.
     """
     family = families[index]
-    units = hidden
-    if isinstance(hidden, tuple) and hidden and not isinstance(hidden[0], int):
-        units = hidden[index]
+    units: Any = hidden
+    if isinstance(units, tuple) and units and not isinstance(units[0], int):
+        units = units[index]
     outputs = objective.outputs or family.outputs
-    return between(cast(Units, units), family.inputs, outputs, family.image)
+    return between(units, family.inputs, outputs, family.image)

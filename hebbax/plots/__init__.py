@@ -14,3 +14,4 @@ from hebbax.plots._network import receptive_fields as receptive_fields
 from hebbax.plots._network import synapse_changes as synapse_changes
 from hebbax.plots._runs import run_curves as run_curves
 from hebbax.plots._runs import short_names as short_names
+from hebbax.plots._stream import stream_curves as stream_curves

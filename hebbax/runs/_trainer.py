@@ -127,7 +127,8 @@ def meta_train(
     JAX; `KeyboardInterrupt` after a checkpoint is written, if interrupted.
     """
     check_not_forked()
-    if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
+    flags: Any = jax.config
+    if flags.jax_disable_jit:
         raise ValueError(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."

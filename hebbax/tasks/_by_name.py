@@ -2,15 +2,16 @@
 
 from hebbax._errors import check_choice
 from hebbax.data import TOYS
-from hebbax.tasks._datasets import IMAGES, TABULAR, images, tabular
+from hebbax.tasks._datasets import IMAGES, STREAMS, TABULAR, images, tabular
 from hebbax.tasks._family import AbstractFamily
 from hebbax.tasks._omniglot import omniglot
+from hebbax.tasks._stream import stream
 from hebbax.tasks._toy import toy
 
 
 def names() -> tuple[str, ...]:
-    """All names `by_name` knows: images, tables, omniglot, toy functions."""
-    return (*IMAGES, *TABULAR, "omniglot", *TOYS)
+    """All names `by_name` knows: images, tables, streams, omniglot, toy functions."""
+    return (*IMAGES, *TABULAR, *STREAMS, "omniglot", *TOYS)
 
 
 def by_name(name: str, size: int | None = None, crop: int | None = None) -> AbstractFamily:
@@ -30,4 +31,6 @@ def by_name(name: str, size: int | None = None, crop: int | None = None) -> Abst
         return omniglot() if size is None else omniglot(size=size)
     if size is not None:
         raise ValueError(f"size must be left out, for {name} has no pixels to resize; got {size}.")
+    if name in STREAMS:
+        return stream(name)
     return tabular(name) if name in TABULAR else toy(name)

@@ -15,7 +15,8 @@ from hebbax.data import names as data_names
 from hebbax.tasks._arrays import ArrayFamily, build
 
 TABULAR = ("iris", "wine", "breast_cancer", "imdb")
-IMAGES = tuple(name for name in data_names() if name not in (*TABULAR, "omniglot"))
+STREAMS = ("elec2", "sea", "keystroke", "interchanging_rbf")
+IMAGES = tuple(n for n in data_names() if n not in (*TABULAR, *STREAMS, "omniglot"))
 
 
 def images(

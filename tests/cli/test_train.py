@@ -99,10 +99,8 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
     outcome = hebbax("train", "--resume", "run")
     assert outcome.status == 0, outcome.err
     assert "the run in run is complete" in outcome.out
-    outcome = hebbax("train", "--resume", "run", "--steps", 6)
-    assert outcome.status == 0, outcome.err
-    assert "going on from step 4 of 6 in run" in outcome.out
-    assert (tmp_path / "run" / "checkpoints" / "step-0000000006.safetensors").exists()
+    # The learning rate of this recipe follows a schedule over its steps.
+    assert "--steps is 6, not 4" in refused("train", "--resume", "run", "--steps", 6)
     line = refused("train", "--resume", "run", "--clip", 2, "--learning-rate", 0.5)
     assert "--clip is 2.0, not 1.0" in line
     assert "--learning-rate is 0.5, not 0.01" in line
@@ -126,7 +124,8 @@ def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
     (tmp_path / "run" / "rule.safetensors").unlink()
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
     assert outcome.status == 2
-    assert outcome.err.startswith("hebbax: --out run: run holds a run with hidden = [2]")
+    assert outcome.err.startswith("hebbax: --out run: ")
+    assert f"{tmp_path / 'run'} holds a run with hidden = [2]" in outcome.err
     assert outcome.err.count("\n") == 1
 
 

@@ -10,7 +10,6 @@ import pytest
 from tiny_runs import ES, SEARCH, SOME, TRUNCATED, XOR, setup_of, stacked, truncated_setup
 
 import hebbax as hx
-from hebbax.cluster import _engines as _ray_engines
 from hebbax.cluster import _workers as _ray_workers
 from hebbax.cluster._ray import Ray
 from hebbax.cluster._worker_pool import Answer, WorkerPool
@@ -126,7 +125,7 @@ def estimate(gradient, loss=1.0, nonfinite=0.0):
 def learner():
     """Return an engine that has no workers and a state at version 9."""
     method = hx.methods.Gradient(optax.sgd(1.0), clip=5.0)
-    engine = _ray_engines.AsynchronousEngine(setup_of(method), Ray(batch=2, staleness=3))
+    engine = Ray(batch=2, staleness=3).engine(setup_of(method))
     thetas = jax.tree.map(lambda a: a[None], LearningRate(jnp.asarray(0.5)))
     state = engine.start(thetas, jax.random.key(0))
     return engine, dataclasses.replace(state, version=jnp.asarray(9, jnp.int32))

@@ -274,7 +274,7 @@ def test_of_a_rule_and_a_family(family):
     assert found.at(2).compile_seconds < found.at(1).compile_seconds
 
 
-def test_of_an_objective_that_defines_the_whole_call():
+def test_of_an_objective_of_a_users_own():
     rule = hx.Backprop("sgd")
     theta = rule.init(jax.random.key(0))
     objective = Distance(steps=2, batch=4, query=4)
@@ -284,7 +284,6 @@ def test_of_an_objective_that_defines_the_whole_call():
     expected = 2 * abs(float(theta.learning_rate) - 0.5)
     for m in found.measurements:
         assert m.norm == pytest.approx(expected, rel=1e-4)
-        assert m.compile_seconds > 1e-3
 
 
 @pytest.mark.parametrize(

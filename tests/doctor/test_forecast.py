@@ -118,7 +118,7 @@ def test_what_is_left(of, start, left, turns):
         ({"steps": 0}, "steps must be at least 1; got 0"),
         ({"runs": 0}, "runs must be at least 1; got 0"),
         ({"start": -1}, "start must be at least 0; got -1"),
-        ({"family": ()}, "the number of families must be at least 1; got 0"),
+        ({"family": ()}, "family must be a task family, or several of them; got none"),
     ],
 )
 def test_bad_settings(of, changes, said):

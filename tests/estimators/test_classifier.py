@@ -127,7 +127,6 @@ def test_bad_rules(wine, unsupervised, unchecked, tmp_path):
         ("blur/mnits", r"shipped rule \(.*blur/mnist.*\).*got 'blur/mnits'\. Did you mean"),
         (3, "a rule file or a pair"),
         (unsupervised, "must learn from labels"),
-        ((hx.Blur(statistics="batch"), None), "must predict each row by itself"),
     ):
         with pytest.raises(ValueError, match=message):
             classifier(rule=given).fit(X, y)
@@ -208,9 +207,16 @@ def test_online_in_even_shares(wine):
     X, y = wine
     online = classifier(batch_size=100).partial_fit(X, y, classes=np.unique(y))
     assert online.updates_ == 2
-    online.partial_fit(X[:1], y[:1])
+    online.partial_fit(X[:2], y[:2])
     assert online.updates_ == 3
     assert np.isfinite(online.predict_proba(X)).all()
+    with pytest.raises(ValueError, match=r"X must hold at least 2 rows .*got 1 sample"):
+        online.partial_fit(X[:1], y[:1])
+    # No share has fewer rows than the rule learns from.
+    online.set_params(batch_size=2).partial_fit(X[:3], y[:3])
+    assert online.updates_ == 4
+    with pytest.raises(ValueError, match="batch_size must be at least 2 for this Blur; got 1"):
+        classifier(batch_size=1).fit(X, y)
 
 
 def test_online_with_bad_classes(wine):

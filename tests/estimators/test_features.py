@@ -69,7 +69,7 @@ def test_bad_input(unsupervised, iris, key):
     X, _ = iris
     with pytest.raises(ValueError, match=r"shipped rule \(.*blur/mnist.*\).*'unsupervised/none'"):
         features("unsupervised/none").fit(X)
-    with pytest.raises(ValueError, match="must learn without labels; this Blur changed nothing"):
+    with pytest.raises(ValueError, match="must learn without labels, which Blur does not"):
         features("blur/mnist").fit(X)
     with pytest.raises(ValueError, match="batch_size must be at least 2"):
         features(unsupervised, batch_size=1).fit(X)

@@ -217,11 +217,14 @@ def test_only_labels_count_in_the_accuracy():
         query_y=jnp.concatenate([episode.query_y, 5 + episode.query_x], axis=1),
     )
     settings = {"query": 40, "units": 2, "evaluations": 2}
-    whole = O.FewShotRidge(1, 4, **settings)(Same(), {}, jnp.eye(2), wide)
-    labels = O.FewShotRidge(1, 4, **settings, classes=2)(Same(), {}, jnp.eye(2), wide)
+
+    def judged(**changes):
+        objective = O.FewShotRidge(1, 4, **settings, **changes)
+        return objective.unroll_and_judge(Same(), {}, jnp.eye(2), wide)[1]
+
+    whole, labels, lighter = judged(), judged(classes=2), judged(weight_penalty=0.0)
     assert float(whole[0]) == float(labels[0])
     assert float(whole[1]["accuracy"]) != float(labels[1]["accuracy"])
-    lighter = O.FewShotRidge(1, 4, **settings, weight_penalty=0.0)(Same(), {}, jnp.eye(2), wide)
     assert float(lighter[0]) == pytest.approx(float(whole[1]["test_term"]), rel=1e-5)
 
 

@@ -202,7 +202,7 @@ def test_film_has_a_frame_a_look(tmp_path, key):
         ({"updates": ()}, "ascend from 0"),
         ({"families": []}, "at least one"),
         ({"learners": {}}, "at least one"),
-        ({"families": [hx.tasks.iris()]}, "4 inputs"),
+        ({"families": [hx.tasks.iris()]}, "iris with 4"),
     ],
 )
 def test_film_refuses(settings, message, tmp_path, key):

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 import hebbax as hx
 from hebbax import plots
+from hebbax.plots._curves import _blend
 from hebbax.plots._runs import run_curves, short_names
 from hebbax.runs._run_log import read_log
 
@@ -77,7 +78,7 @@ def test_decision_regions_show_every_look_at_every_task(outputs, key, tmp_path):
 def test_decision_regions_refuse_what_has_no_plane(key):
     rule = hx.Backprop()
     theta = rule.init(key)
-    with pytest.raises(ValueError, match="13 inputs"):
+    with pytest.raises(ValueError, match="wine with 13"):
         plots.decision_regions(rule, theta, [hx.tasks.wine()], hidden=(5,))
     with pytest.raises(ValueError, match="at least one task"):
         plots.decision_regions(rule, theta, [], hidden=(5,))
@@ -87,9 +88,7 @@ def test_decision_regions_refuse_what_has_no_plane(key):
 
 def test_a_surer_prediction_has_a_stronger_colour():
     red_or_blue = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    unsure, sure, other = plots._blend(
-        np.array([[0.55, 0.45], [0.9, 0.1], [0.1, 0.9]]), red_or_blue
-    )
+    unsure, sure, other = _blend(np.array([[0.55, 0.45], [0.9, 0.1], [0.1, 0.9]]), red_or_blue)
     assert sure[1] < unsure[1] < 1
     np.testing.assert_allclose(sure[::-1], other)
 

@@ -377,7 +377,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("option", "value"), [*BAD.items()])
-def test_bad_options_are_named(option, value):
+def test_bad_options_are_named(option, value, unchecked):
     with pytest.raises(ValueError, match=option) as error:
         hx.Blur(**{option: value})
 

@@ -87,15 +87,15 @@ def test_rule_file(case, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs": 0}, "inputs must be at least 1; got 0"),
-        ({"outputs": 0}, "outputs must be at least 1; got 0"),
-        ({"state_size": 0}, "state_size must be at least 1; got 0"),
-        ({"ticks": 0}, "ticks must be at least 1; got 0"),
-        ({"bound": 0.0}, "bound must be None or a positive number; got 0.0"),
+        ({"inputs": 0}, "inputs must be a whole number of at least 1; got 0"),
+        ({"outputs": 0}, "outputs must be a whole number of at least 1; got 0"),
+        ({"state_size": 0}, "state_size must be a whole number of at least 1; got 0"),
+        ({"ticks": 0}, "ticks must be a whole number of at least 1; got 0"),
+        ({"bound": 0.0}, "bound must be None or a finite number above 0; got 0.0"),
         ({"forget_offset": math.inf}, "forget_offset must be a finite number; got inf"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options, message, unchecked):
     with pytest.raises(ValueError, match=message):
         hx.MetaRnn(**options)
 

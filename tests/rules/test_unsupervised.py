@@ -312,17 +312,20 @@ def test_planes_of_unequal_weight_to_begin_with(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"step_size": 0.0}, r"step_size must be in \(0, 1\]; got 0\.0\."),
-        ({"step_size": 1.5}, r"step_size must be in \(0, 1\]; got 1\.5\."),
-        ({"planes": 11}, r"planes must be 10 or 12; got 11\."),
+        ({"step_size": 0.0}, r"step_size must be a finite number in \(0, 1\]; got 0\.0\."),
+        ({"step_size": 1.5}, r"step_size must be a finite number in \(0, 1\]; got 1\.5\."),
+        ({"planes": 11}, r"planes must be one of 10, 12; got 11\."),
         ({"merge_init": (1.0, 2.0)}, r"merge_init must be one number or one .* 12 planes; got 2\."),
-        ({"top_units": 0}, r"top_units must be None or positive; got 0\."),
-        ({"rank": 0}, r"rank must be positive; got 0\."),
-        ({"signal_channels": -1}, r"signal_channels must be positive; got -1\."),
+        ({"top_units": 0}, r"top_units must be None or a whole number of at least 1; got 0\."),
+        ({"rank": 0}, r"rank must be a whole number of at least 1; got 0\."),
+        (
+            {"signal_channels": -1},
+            r"signal_channels must be a whole number .*; got -1\.",
+        ),
         ({"activation": "rellu"}, r"activation must be one of .* Did you mean 'relu'\?"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options(options, message, unchecked):
     with pytest.raises(ValueError, match=message):
         hx.UnsupervisedRule(**options)
 

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from tiny import METHOD, Delta, logged, same, same_result, timeless, train
 
 import hebbax as hx
+from hebbax.rule_file import read_rule_file
 from hebbax.runs.checkpoint import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -195,7 +196,7 @@ def test_a_missing_rule_file_is_written_when_a_finished_run_is_called_again(tmp_
     (tmp_path / "rule.safetensors").unlink()
     train(tmp_path)
     same(hx.load_rule(tmp_path / "rule.safetensors")[1], straight[0].theta)
-    _, _, card = hx.rule_file.read_rule_file(tmp_path / "rule.safetensors")
+    _, _, card = read_rule_file(tmp_path / "rule.safetensors")
     assert card["validation_loss"] == straight[0].loss
 
 

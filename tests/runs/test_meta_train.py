@@ -29,6 +29,7 @@ import hebbax as hx
 from hebbax._optax import updates
 from hebbax.outer._problem import Problem
 from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
+from hebbax.rule_file import read_rule_file
 from hebbax.rules._backprop import LearningRate
 from hebbax.runs import _run as run_module
 from hebbax.runs.checkpoint import CheckpointError
@@ -191,16 +192,6 @@ def test_own_objective():
     assert float(result.theta.learning_rate) == pytest.approx(0.5 - 0.4 * 0.5**10, abs=1e-6)
 
 
-def test_objective_that_is_any_callable(tmp_path):
-    def objective(rule, theta, net, episode):
-        assert episode.x.shape == (2, 3, 2)
-        return jnp.mean(rule.predict(theta, net, episode.query_x) ** 2), {}
-
-    objective.steps, objective.batch, objective.query = 2, 3, 5
-    first = train(tmp_path, objective=objective, steps=10)
-    same(train(tmp_path, objective=objective, steps=10).theta, first.theta)
-
-
 def test_own_rule(tmp_path, family):
     settings = {
         "rule": Delta(),
@@ -273,7 +264,7 @@ def test_the_last_three_checkpoints_are_kept(tmp_path):
 
 def test_card(tmp_path):
     result = train(tmp_path, steps=10, card={"title": "tiny"})
-    _, _, card = hx.rule_file.read_rule_file(tmp_path / "rule.safetensors")
+    _, _, card = read_rule_file(tmp_path / "rule.safetensors")
     assert card == {"title": "tiny", "meta_steps": result.step, "validation_loss": result.loss}
 
 
@@ -500,7 +491,7 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 jax.config.update("jax_disable_most_optimizations", True)
 import optax
 import hebbax as hx
-from hebbax.rules.backprop import LearningRate
+from hebbax.rules import LearningRate
 for steps in map(int, sys.argv[3:]):
     result = hx.meta_train(
         hx.Hebbian(), hx.tasks.toy("xor"),

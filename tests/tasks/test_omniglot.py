@@ -83,7 +83,7 @@ def test_constructor(on_disk):
     [
         ({"ways": 1}, r"ways must be a whole number in \[2, 3\]; got 1"),
         ({"ways": 4}, "ways must be .* got 4"),
-        ({"ways": 3, "split": "evaluation"}, "the 2 characters of the evaluation split"),
+        ({"ways": 3, "split": "evaluation"}, r"ways must be a whole number in \[2, 2\]; got 3"),
         ({"split": "test"}, "split must be one of background, evaluation; got 'test'"),
         ({"size": 106}, r"size must be a whole number in \[1, 105\]; got 106"),
     ],

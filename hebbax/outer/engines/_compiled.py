@@ -126,7 +126,7 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
             for name, value in metrics.items():
                 total, number = sums[name]
                 good = jnp.isfinite(value)
-                sums[name] = (total + jnp.where(good, value, 0), number + good)
+                sums[name] = (total + jnp.where(good, value, 0), number + good.astype(number.dtype))
             return state, sums
 
         state, sums = jax.lax.fori_loop(0, count, body, (state, nothing))

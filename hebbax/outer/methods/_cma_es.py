@@ -144,7 +144,8 @@ class Search:
                     f"{dict(method.options)}: {error}"
                 ) from error
         if isinstance(self.strategy.adapt_sigma, cma.sigma_adaptation.CMAAdaptSigmaTPA):
-            self.strategy.adapt_sigma.check_consistency = self._check_consistency
+            adapt: Any = self.strategy.adapt_sigma
+            adapt.check_consistency = self._check_consistency
 
     def _check_consistency(self, es: Any) -> None:
         # In place of a check of cma's own coordinates, which draws two from NumPy's global numbers.
@@ -219,7 +220,7 @@ class Search:
 
         **Raises:** `ValueError` if they hold anything else.
         """
-        import cma
+        from cma.utilities.utils import ElapsedWCTime
 
         search = object.__new__(cls)
         try:
@@ -231,7 +232,7 @@ class Search:
             gauss = {"has_gauss": has_gauss, "gauss": float(arrays["random.gauss"])}
             held = {n.removeprefix("cma."): a for n, a in arrays.items() if n.startswith("cma.")}
             set_arrays(search.strategy, held, search._random.randn)
-            search.strategy.timer = cma.utilities.utils.ElapsedWCTime()  # pyright: ignore[reportAttributeAccessIssue]
+            search.strategy.timer = ElapsedWCTime()
             search._random.set_state({"bit_generator": "MT19937", "state": state, **gauss})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of cma cannot be read: {error}") from error

@@ -69,7 +69,7 @@ class FewShotRidge(AbstractObjective):
             rule, theta, net, episode.x, None, remat=self.remat, taken=taken, look=at_each
         )
         # What was not taken is zero, so that it does not count in the sum.
-        number = len(episode.x) if taken is None else taken
+        number = len(episode.x) if taken is None else taken.astype(float)
         return net, jax.tree.map(lambda each: jnp.sum(each) / number, values)
 
     @property

@@ -1,0 +1,183 @@
+"""`evaluate_stream`: predict some rows of a stream, then learn from them."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+
+from hebbax.inner._standard import WINDOW, standardize_online
+from hebbax.rules import AbstractRule
+
+CHUNK = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamCurves:
+    """What was predicted of a stream, each row a network of its own.
+
+    **Fields:**
+
+    - `predicted` `[seeds, rows]`: the class of each row, predicted before its label was seen.
+    - `labels` `[rows]`: the right ones.
+    - `classes`: how many there are.
+    - `seconds`: of computing for one row and network, in the mean; without compiling.
+    """
+
+    predicted: Int[np.ndarray, "seeds rows"]
+    labels: Int[np.ndarray, " rows"]
+    classes: int
+    seconds: float
+
+    @property
+    def right(self) -> Bool[np.ndarray, "seeds rows"]:
+        """Which rows were predicted rightly."""
+        return self.predicted == self.labels
+
+    @property
+    def accuracy(self) -> Float[np.ndarray, " seeds"]:
+        """Share of all rows that was right: prequential accuracy (Gama et al., 2013)."""
+        return self.right.mean(axis=1)
+
+    def over_time(self, window: int = 1000) -> Float[np.ndarray, "seeds rows"]:
+        """Return the share that was right of the last `window` rows, or of all so far if fewer."""
+        if window < 1:
+            raise ValueError(f"window must be at least 1 row; got {window}.")
+        sums = np.cumsum(self.right, axis=1, dtype=float)
+        before = np.zeros_like(sums)
+        before[:, window:] = sums[:, :-window]
+        return (sums - before) / np.minimum(np.arange(1, sums.shape[1] + 1), window)
+
+    @property
+    def balanced_accuracy(self) -> Float[np.ndarray, " seeds"]:
+        """Mean over the classes that occur of the share of their rows that was right."""
+        there = np.unique(self.labels)
+        return np.stack([self.right[:, self.labels == c].mean(axis=1) for c in there]).mean(axis=0)
+
+    @property
+    def kappa(self) -> Float[np.ndarray, " seeds"]:
+        """Cohen's κ: 0 for what chance would get right with the same frequencies, 1 for all."""
+        true = np.bincount(self.labels, minlength=self.classes) / len(self.labels)
+        said = np.stack([np.bincount(p, minlength=self.classes) for p in self.predicted])
+        chance = said @ true / len(self.labels)
+        # A stream of one class has nothing to be found out.
+        return np.where(
+            chance < 1, (self.accuracy - chance) / np.maximum(1 - chance, 1e-12), np.nan
+        )
+
+
+def evaluate_stream(
+    rule: AbstractRule,
+    theta: PyTree,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    chunk: int = CHUNK,
+    hidden: Sequence[int] = (64,),
+    classes: int | None = None,
+    window: float | None = WINDOW,
+    seeds: int = 1,
+    key: PRNGKeyArray | None = None,
+) -> StreamCurves:
+    """Let networks predict each `chunk` of the rows, in their order, and learn from it then.
+
+    **Arguments:**
+
+    - `x`, `y`: rows in the order of time, and their classes from 0.
+    - `chunk`: rows that are predicted at once, and learnt from in one update.
+    - `hidden`: units of the hidden layers.
+    - `classes`: outputs; by default one more than the largest label, at least 2.
+    - `window`: inputs are standardised by the rows before each, which are forgotten after about
+      so many, see `standardize_online`; None leaves them as they are.
+    - `seeds`: networks, each with its own synapses; they share `key` (by default that of seed 0)
+      with every other rule.
+
+    **Returns:** `StreamCurves`.
+
+    **Raises:** `ValueError` for settings out of range, or arrays that do not belong together.
+    """
+    thetas = jax.tree.map(lambda a: a[None], theta)
+    rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
+    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    return StreamCurves(found[0], labels, classes, seconds)
+
+
+def checked_stream(
+    x: Any, y: Any, classes: int | None, window: float | None, chunk: int, seeds: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    for name, value in {"chunk": chunk, "seeds": seeds}.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}.")
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim != 2 or y.shape != x.shape[:1] or not len(x):
+        raise ValueError(
+            f"x must be [rows, in] and y [rows], with at least one row; got {list(x.shape)} and "
+            f"{list(y.shape)}."
+        )
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
+        raise ValueError("y must hold whole numbers from 0.")
+    least = max(2, int(y.max()) + 1)
+    if classes is not None and classes < least:
+        raise ValueError(f"classes must be at least {least} for these labels; got {classes}.")
+    rows = x.astype(np.float32) if window is None else standardize_online(x, window)
+    if not np.isfinite(rows).all():
+        raise ValueError("x holds what is not a number or not finite.")
+    return rows, y.astype(np.int32), least if classes is None else classes
+
+
+def timed(
+    rule: AbstractRule,
+    thetas: PyTree,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    chunk: int,
+    hidden: tuple[int, ...],
+    keys: Key[Array, " seeds"],
+) -> tuple[Int[np.ndarray, "thetas seeds rows"], float]:
+    """Return what networks of each θ predict, and the seconds for one row of one of them."""
+    missing = -len(rows) % chunk
+    x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
+    y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
+    arguments = (rule, thetas, jnp.asarray(x), jnp.asarray(y), hidden, keys)
+    # Compiled apart, so that the clock measures learning only.
+    lifetimes: Any = _lifetimes
+    compiled = lifetimes.lower(*arguments).compile()
+    begin = time.perf_counter()
+    found = np.asarray(compiled(*arguments))
+    seconds = (time.perf_counter() - begin) / (found.shape[0] * found.shape[1] * len(rows))
+    return found.reshape(*found.shape[:2], -1)[:, :, : len(rows)].astype(np.int32), seconds
+
+
+@eqx.filter_jit
+def _lifetimes(
+    rule: AbstractRule,
+    thetas: PyTree,
+    x: Float[Array, "chunks chunk in"],
+    y: Float[Array, "chunks chunk classes"],
+    hidden: tuple[int, ...],
+    keys: Key[Array, " seeds"],
+) -> Int[Array, "thetas seeds chunks chunk"]:
+    sizes = (x.shape[2], *hidden, y.shape[2])
+
+    def begin(theta: PyTree) -> PyTree:
+        return jax.vmap(lambda key: rule.init_network(theta, key, sizes))(keys)
+
+    def step(nets: PyTree, batch: tuple[Array, Array]) -> tuple[PyTree, Array]:
+        def one(theta: PyTree, net: PyTree) -> tuple[PyTree, Array]:
+            said = jnp.argmax(rule.predict(theta, net, batch[0]), axis=1).astype(jnp.int16)
+            return rule.update(theta, net, *batch)[0], said
+
+        def each(theta: PyTree, nets: PyTree) -> tuple[PyTree, Array]:
+            return jax.vmap(one, in_axes=(None, 0))(theta, nets)
+
+        return jax.vmap(each)(thetas, nets)
+
+    _, said = jax.lax.scan(step, jax.vmap(begin)(thetas), (x, y))
+    return jnp.moveaxis(said, 0, 2)

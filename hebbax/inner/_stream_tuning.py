@@ -1,0 +1,65 @@
+"""Backpropagation on a stream, with every learning rate at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PRNGKeyArray
+
+from hebbax._errors import check_choice
+from hebbax.inner._standard import WINDOW
+from hebbax.inner._stream import CHUNK, StreamCurves, checked_stream, timed
+from hebbax.inner._tuning import RATES
+from hebbax.rules import AbstractRule, Backprop, LearningRate
+
+STREAM_RATES: dict[str, tuple[float, ...]] = {**RATES, "nadamw": RATES["adam"]}
+"""Learning rates that the best is chosen of, for each optimiser."""
+
+
+def best_stream_backprop(
+    optimizer: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    rates: Sequence[float] | None = None,
+    activation: str = "relu",
+    rule: AbstractRule | None = None,
+    chunk: int = CHUNK,
+    hidden: Sequence[int] = (64,),
+    classes: int | None = None,
+    window: float | None = WINDOW,
+    seeds: int = 1,
+    key: PRNGKeyArray | None = None,
+) -> tuple[StreamCurves, float]:
+    """Let backpropagation learn from a stream, and take the learning rate that was best.
+
+    It is chosen by the accuracy on the whole stream, which nobody knows in advance, so that the
+    baseline is better than any that could be had.
+
+    **Arguments:**
+
+    - `optimizer`: `sgd`, `momentum`, `adam` or `nadamw`.
+    - `rates`: learning rates to choose from; four orders of magnitude by default.
+    - `rule`: what takes the learning rate, in place of `Backprop` with that optimiser.
+    - all others: as in `evaluate_stream`; linear without `hidden` layers.
+
+    **Returns:** what the networks predicted with the best rate, and that rate.
+
+    **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_stream` refuses.
+    """
+    check_choice("optimizer", optimizer, STREAM_RATES)
+    rates = STREAM_RATES[optimizer] if rates is None else tuple(rates)
+    if not rates:
+        raise ValueError("rates must hold at least one learning rate; got none.")
+    if rule is None:
+        chosen: Any = optax.nadamw if optimizer == "nadamw" else optimizer
+        rule = Backprop(chosen, activation=activation)
+    rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
+    thetas = jax.vmap(LearningRate)(jnp.asarray(rates, float))
+    keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
+    found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    best = int(np.argmax((found == labels).mean(axis=(1, 2))))
+    return StreamCurves(found[best], labels, classes, seconds), rates[best]

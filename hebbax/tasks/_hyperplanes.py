@@ -1,0 +1,53 @@
+"""Boundaries that turn, shift and jump, among rows that resemble those before them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
+
+PATHS = 4
+"""What features follow in common: as day and season in measurements."""
+
+
+class HyperplaneFamily(DriftingFamily):
+    """The class whose hyperplane a row lies farthest above (Hulten et al., 2001, for two).
+
+    Hyperplanes stay, turn, or jump to new or earlier places; thresholds shift with time, fast or
+    slowly, which makes classes more or less frequent. In part of the tasks boundaries are blurred
+    or bent, some features do not matter, and rows follow paths in time.
+    """
+
+    name: str = eqx.field(static=True)
+    inputs: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    task_key: PRNGKeyArray | None = None
+
+    def with_task(self, key: PRNGKeyArray) -> "HyperplaneFamily":
+        """The family with the history that `key` decides."""
+        return HyperplaneFamily(
+            name=self.name, inputs=self.inputs, outputs=self.outputs, task_key=key
+        )
+
+    def rows(
+        self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
+    ) -> Rows:
+        """Rows, and the hyperplane each lies farthest above."""
+        drawn = jax.random.normal(key, (len(times), batch, self.inputs + self.outputs))
+        noise, blur = drawn[..., : self.inputs], drawn[..., self.inputs :]
+        each = times[:, None] + jnp.arange(batch)[None]
+        common = choices.waves(each, PATHS, 30.0, 3000.0)
+        follow = 2 * choices.some(PATHS * self.inputs).reshape(PATHS, self.inputs) - 1
+        much = choices.often(0.5) * choices.one()
+        x = (1 - much) ** 0.5 * noise + much**0.5 * common @ follow
+        when = epochs(choices, times)
+        matter = choices.count(1, self.inputs)
+        planes = when.between(task, (self.inputs, self.outputs))
+        planes = planes * (jnp.arange(self.inputs) < matter)[None, :, None] / jnp.sqrt(matter)
+        bend = choices.often(0.3) * choices.one()
+        height = jnp.einsum("sbi,sio->sbo", x + bend * (x**2 - 1), planes)
+        shift = choices.log_uniform(0.05, 1.0)
+        height = height + shift * choices.waves(times, self.outputs, 60.0, 30_000.0)[:, None]
+        height = height + choices.often(0.5) * choices.one(0.0, 0.5) * blur
+        return x, jnp.argmax(height, axis=-1)
