@@ -5,12 +5,14 @@ from typing import Annotated
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range, check_options
 from hebbax.inner import unroll
 from hebbax.losses import few_shot_ridge
 from hebbax.outer.objectives._objective import AbstractObjective, Value
+from hebbax.rules import AbstractRule
+from hebbax.tasks import Episode
 
 
 class FewShotRidge(AbstractObjective):
@@ -60,7 +62,15 @@ class FewShotRidge(AbstractObjective):
         """Whether the rule is shown the labels: it is not."""
         return False
 
-    def unroll_and_judge(self, rule, theta, net, episode, first=0, taken=None):
+    def unroll_and_judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> tuple[PyTree, Value]:
         """Return the network after the episode, and what that or its whole course was worth."""
         if not self.every_update:
             return super().unroll_and_judge(rule, theta, net, episode, first, taken)
@@ -77,7 +87,16 @@ class FewShotRidge(AbstractObjective):
         """Units of the networks' last layer."""
         return self.units
 
-    def judge(self, rule, theta, net, predictions, episode, first=0, taken=None) -> Value:
+    def judge(
+        self,
+        rule: AbstractRule,
+        theta: PyTree,
+        net: PyTree,
+        predictions: Float[Array, "*steps batch out"],
+        episode: Episode,
+        first: Int[Array, ""] | int = 0,
+        taken: Int[Array, ""] | None = None,
+    ) -> Value:
         """Fit and judge the ridge regressions."""
         half = self.query // (2 * self.evaluations)
 
@@ -102,5 +121,12 @@ class FewShotRidge(AbstractObjective):
         return jnp.mean(losses), jax.tree.map(jnp.mean, metrics)
 
 
-def _worth(objective, rule, theta, episode, net, prediction) -> Value:
+def _worth(
+    objective: FewShotRidge,
+    rule: AbstractRule,
+    theta: PyTree,
+    episode: Episode,
+    net: PyTree,
+    prediction: Float[Array, "batch out"],
+) -> Value:
     return objective.judge(rule, theta, net, prediction, episode)
