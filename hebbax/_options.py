@@ -18,7 +18,7 @@ import numpy as np
 
 from hebbax._errors import check_choice, shown
 
-LARGEST = 2**31 - 1
+LARGEST = 2**32
 """The largest whole number of any option: larger ones are no counts of anything in memory."""
 FINITE = float(np.finfo(np.float32).max)
 """The largest number of any option: larger ones are infinite in single precision."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
@@ -246,7 +247,7 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
     families = {**_registered, **FAMILIES}
     if family in families:
         return families[family]
-    if ":" in family:
+    if re.fullmatch(r"[\w.]+:[\w.]+", family):
         raise ForeignRuleError(path, family)
     raise RuleFileError(
         f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "

@@ -100,7 +100,7 @@ class Evaluate(Command):
 
         check_name("--task", self.task, tasks.names())
         found = find_rule(self.rule, self.rule_class)
-        hidden = self._hidden(found.card)
+        hidden = self.layers(found.card)
         if not found.rule.learns_from_labels:
             raise BadInputError(
                 f"RULE {self.rule} makes features from unlabelled examples, so that its networks "
@@ -113,7 +113,8 @@ class Evaluate(Command):
             )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
-        with blame(f"--network {self.network or 'mlp'} --hidden {' '.join(map(str, hidden))}"):
+        network = "" if self.network is None else f"--network {self.network} "
+        with blame(f"{network}--hidden {' '.join(map(str, hidden))}"):
             # Some rules fit some depths only; a shape is enough to find out.
             key = jax.random.key(self.seed)
             architecture = named(self._network(found.card), hidden)
@@ -136,7 +137,7 @@ class Evaluate(Command):
             self._print(sizes, points, curves, rates, seconds)
         return 0
 
-    def _hidden(self, card: dict[str, Any]) -> tuple[int, ...]:
+    def layers(self, card: dict[str, Any]) -> tuple[int, ...]:
         """Return the units of the hidden layers; say so if they are more than the card knows."""
         from hebbax._card import measured_depth, trained_hidden
 

@@ -27,15 +27,16 @@ def evaluate_on_stream(options: Any) -> int:
     from hebbax.cli._rule import find_rule
 
     x, y, classes = _rows(str(options.stream))
-    found = find_rule(options.rule)
-    sizes = (x.shape[1], *options.hidden, classes)
-    with blame(f"--hidden {' '.join(map(str, options.hidden))}"):
+    found = find_rule(options.rule, options.rule_class)
+    hidden = options.layers(found.card)
+    sizes = (x.shape[1], *hidden, classes)
+    with blame(f"--hidden {' '.join(map(str, hidden))}"):
         # Some rules fit some depths only; a shape is enough to find out.
         key = jax.random.key(options.seed)
         jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
     settings = {
         "chunk": options.chunk,
-        "hidden": options.hidden,
+        "hidden": hidden,
         "classes": classes,
         "window": None if options.raw else options.window,
         "seeds": options.seeds,
@@ -77,10 +78,10 @@ def evaluate_on_stream(options: Any) -> int:
 def _check(options: Any) -> None:
     at_least(1, chunk=options.chunk, seeds=options.seeds)
     check_seed(options.seed)
-    check_sizes(options.hidden)
+    check_sizes(options.hidden or ())
     if not options.window >= 1:
         raise BadInputError(f"--window must be at least 1; got {options.window}.")
-    given = {"task": options.task, "size": options.size, "crop": options.crop}
+    given = {name: getattr(options, name) for name in ("task", "size", "crop", "network")}
     for name, value in {**given, "online": options.online or None}.items():
         if value is not None:
             raise BadInputError(f"--{name} is {value}, but --stream takes its place.")

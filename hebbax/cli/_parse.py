@@ -13,8 +13,10 @@ from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPref
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from hebbax._foreign import short
-from hebbax._options import LARGEST
 from hebbax.cli._errors import BadInputError, worded
+
+LARGEST = 2**53
+"""Whole numbers up to here are the same in every program."""
 
 registry = ConstructorRegistry()
 

@@ -104,7 +104,7 @@ WORDS = ("--task", "iris", "--no-baselines", "--json", "--steps", 2, "--seeds", 
     [
         ({"options": {"hidden": [5]}}, [4, 5, 3]),
         ({"options": {"hidden": []}}, [4, 3]),
-        ({"options": {"hidden": "64", "unrolls": -5}}, [4, 64, 3]),
+        ({"options": {"hidden": "64"}}, [4, 64, 3]),
         (None, [4, 64, 3]),
     ],
 )

@@ -39,7 +39,7 @@ def test_show_prints_cards_as_tables(hebbax):
 
 def test_show_obeys_no_card(hebbax, tmp_path):
     rule, path = Blur(), tmp_path / "rule.safetensors"
-    card = {"title": "\x1b]0;x\x07", "options": {"unrolls": ["a", 3]}, "results": [None, {"a": []}]}
+    card = {"title": "\x1b]0;x\x07", "options": {"hidden": ["a", 3]}, "results": [None, {"a": []}]}
     save_rule(path, rule, rule.init(jax.random.key(0)), card)
     outcome = hebbax("show", path)
     assert outcome.status == 0

@@ -60,6 +60,7 @@ def test_configurations_that_no_run_writes(refused, run, config):
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     "card",
     [
