@@ -171,7 +171,7 @@ def test_what_meta_train_returns_is_a_solution(options):
     """The minimum lies at 5: with bounds, the search must end at them."""
 
     class Away(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return sum(jnp.sum((a - 5.0) ** 2) for a in jax.tree.leaves(theta)), {}
 
     rule = hx.Blur(states=2)

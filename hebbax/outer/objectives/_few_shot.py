@@ -92,7 +92,7 @@ class FewShotRidge(AbstractObjective):
         rule: AbstractRule,
         theta: PyTree,
         net: PyTree,
-        predictions: Float[Array, "*steps batch out"],
+        predictions: Float[Array, "*steps batch out"] | None,
         episode: Episode,
         first: Int[Array, ""] | int = 0,
         taken: Int[Array, ""] | None = None,
