@@ -113,11 +113,12 @@ class Evaluate(Command):
             )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
-        network = "" if self.network is None else f"--network {self.network} "
-        with blame(f"{network}--hidden {' '.join(map(str, hidden))}"):
+        network = self._network(found.card)
+        kind = "" if network == "mlp" else f"--network {network} "
+        with blame(f"{kind}--hidden {' '.join(map(str, hidden))}".rstrip()):
             # Some rules fit some depths only; a shape is enough to find out.
             key = jax.random.key(self.seed)
-            architecture = named(self._network(found.card), hidden)
+            architecture = named(network, hidden)
             sizes = between(architecture, family.inputs, family.outputs, family.image)
             jax.eval_shape(lambda k: found.rule.init_network(found.theta, k, sizes), key)
 

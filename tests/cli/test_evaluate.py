@@ -51,6 +51,15 @@ def test_online(hebbax, refused, tmp_path, monkeypatch):
     assert "--steps must be at most" in line
 
 
+def test_networks_of_images(hebbax, refused, rule_file):
+    words = ("--no-baselines", "--json", "--network", "cnn", *SMALL)
+    result = hebbax("evaluate", rule_file, "--task", "digits", *words).json
+    assert result["sizes"] == [[8, 8, 1], [4, 4, 3], [1, 1, 10]]
+    line = refused("evaluate", rule_file, "--task", "iris", *words)
+    assert "--network cnn --hidden 3" in line
+    assert "which image the 4 numbers of a row are" in line
+
+
 def test_the_seed_decides(hebbax, rule_file):
     words = ("evaluate", rule_file, "--task", "iris", "--no-baselines", "--json", *SMALL)
     first, second = (hebbax(*words).json["learners"] for _ in range(2))
