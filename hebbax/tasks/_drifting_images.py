@@ -54,7 +54,7 @@ class DriftingImageFamily(DriftingFamily):
 
     def _turned(self, x: Float[Array, "batch in"], angle: Float[Array, ""]) -> Array:
         middle = (self.side - 1) / 2
-        grid = jnp.arange(self.side) - middle
+        grid = jnp.arange(self.side, dtype=float) - middle
         down, across = jnp.meshgrid(grid, grid, indexing="ij")
         sine, cosine = jnp.sin(angle), jnp.cos(angle)
         places = [cosine * down - sine * across + middle, sine * down + cosine * across + middle]

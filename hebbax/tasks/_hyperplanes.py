@@ -36,7 +36,7 @@ class HyperplaneFamily(DriftingFamily):
         """Rows, and the hyperplane each lies farthest above."""
         drawn = jax.random.normal(key, (len(times), batch, self.inputs + self.outputs))
         noise, blur = drawn[..., : self.inputs], drawn[..., self.inputs :]
-        each = times[:, None] + jnp.arange(batch)[None]
+        each = times[:, None] + jnp.arange(batch, dtype=times.dtype)[None]
         common = choices.waves(each, PATHS, 30.0, 3000.0)
         follow = 2 * choices.some(PATHS * self.inputs).reshape(PATHS, self.inputs) - 1
         much = choices.often(0.5) * choices.one()
@@ -44,7 +44,8 @@ class HyperplaneFamily(DriftingFamily):
         when = epochs(choices, times)
         matter = choices.count(1, self.inputs)
         planes = when.between(task, (self.inputs, self.outputs))
-        planes = planes * (jnp.arange(self.inputs) < matter)[None, :, None] / jnp.sqrt(matter)
+        matters = (jnp.arange(self.inputs) < matter).astype(planes.dtype)
+        planes = planes * matters[None, :, None] / jnp.sqrt(matter.astype(planes.dtype))
         bend = choices.often(0.3) * choices.one()
         height = jnp.einsum("sbi,sio->sbo", x + bend * (x**2 - 1), planes)
         shift = choices.log_uniform(0.05, 1.0)

@@ -129,7 +129,7 @@ def test_checkpoints_do_not_grow_with_the_history(tmp_path):
     """However long the run and wordy its lines."""
 
     class Wordy(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             zero = 0 * jnp.sum(theta["rate"])
             return zero, {f"m{i}": zero for i in range(50)}
 
@@ -175,7 +175,7 @@ def test_a_changed_log_costs_the_past_only(tmp_path, straight, change):
 
 def test_numbers_that_are_not_finite_come_back(tmp_path):
     class Broken(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             return jnp.sum(theta["rate"] ** 2), {
                 "nan": jnp.array(jnp.nan),
                 "infinity": jnp.array(-jnp.inf),
@@ -232,7 +232,7 @@ def test_a_run_that_finds_nothing_ends_with_an_error(name):
     """The start is finite and everything else is not."""
 
     class Lonely(hx.objectives.AbstractObjective):
-        def __call__(self, rule, theta, net, episode):
+        def judge(self, rule, theta, net, predictions, episode, first=0, taken=None):
             rate = theta["rate"]
             return jnp.where(rate == 0.25, 1.0, jnp.nan) + 0 * rate, {}
 

@@ -63,5 +63,7 @@ def test_hidden_layers_of_another_number_of_families(hidden):
 
 
 def test_no_family():
-    with pytest.raises(ValueError, match="number of families must be at least 1; got 0"):
+    with pytest.raises(
+        ValueError, match="family must be a task family, or several of them; got none"
+    ):
         train(family=[])

@@ -206,8 +206,7 @@ def test_own_rule(tmp_path, family):
     losses = [line["loss"][0] for line in result.history]
     assert losses[-1] < losses[0]
     same(train(tmp_path, **settings).theta, result.theta)
-    # There is no family to read it as.
-    assert not (tmp_path / "rule.safetensors").exists()
+    same(hx.load_rule(tmp_path / "rule.safetensors", rule=Delta)[1], result.theta)
 
 
 def test_nan_steps_are_skipped_and_counted(tmp_path):
@@ -482,8 +481,11 @@ def test_checkpoints_come_with_logged_lines():
 
 # Several devices
 
-QUIET = ("-W", "ignore:jax.core.:DeprecationWarning")
-"""Equinox asks at its import for names that jax 0.8.3 warns of."""
+QUIET = (
+    "-W", "ignore:jax.core.:DeprecationWarning",
+    "-W", "ignore:the run has found nothing better than its start:RuntimeWarning",
+)  # fmt: skip
+"""Equinox asks at its import for names that jax 0.8.3 warns of; so short a run may find nothing."""
 SCRIPT = """
 import sys
 import jax

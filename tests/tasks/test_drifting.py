@@ -39,7 +39,8 @@ def test_a_history_is_fixed_by_the_task_and_rows_by_the_key(family, key):
 def kinds(kind, times, interval):
     turns = jnp.asarray(times, float) / interval
     number = jnp.floor(turns).astype(int)
-    return Epochs(jnp.asarray(kind), number, jnp.where(kind == 1, turns - number, 0.0))
+    fraction = jnp.where(kind == 1, turns - jnp.floor(turns), 0.0)
+    return Epochs(jnp.asarray(kind), number, fraction)
 
 
 def test_states_move_or_jump(key):

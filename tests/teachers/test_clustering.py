@@ -145,7 +145,8 @@ def test_the_loss_is_0_for_the_clustering_itself_and_1_for_doing_nothing(key, of
     rule = Follower(step_size=0.1, top_units=None, hidden_channels=2, top_channels=2, of=of)
     theta = rule.init(key)
     net = rule.init_network(theta, key, SIZES)
-    found, metrics = CloneClustering(steps=3, batch=20)(rule, theta, net, episode())
+    teacher = CloneClustering(steps=3, batch=20)
+    found, metrics = teacher.unroll_and_judge(rule, theta, net, episode())[1]
     assert found == pytest.approx(loss, abs=1e-4)
     assert metrics["cosine"] == pytest.approx(cosine, abs=1e-2)
 
