@@ -63,7 +63,5 @@ def test_hidden_layers_of_another_number_of_families(hidden):
 
 
 def test_no_family():
-    with pytest.raises(
-        ValueError, match="family must be a task family, or several"
-    ):
+    with pytest.raises(ValueError, match="family must be a task family, or several"):
         train(family=[])
