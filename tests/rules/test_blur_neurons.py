@@ -38,10 +38,7 @@ def test_receivers_of_all_sizes_are_measured_side_by_side():
     )
 
 
-@pytest.mark.parametrize("kind", ["batch", "units"])
-def test_variance_far_from_zero_keeps_its_digits(key, kind):
+def test_variance_far_from_zero_keeps_its_digits(key):
     u = jax.random.normal(key, (2, 5, 40)) + 1e4
-    found = measure(u, kind).variance
-    axis = {"batch": 2, "units": 1}[kind]
-    expected = np.var(np.asarray(u, np.float64), axis=axis, keepdims=True)
-    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-3)
+    expected = np.var(np.asarray(u, np.float64), axis=2, keepdims=True)
+    np.testing.assert_allclose(measure(u).variance, expected, rtol=1e-3)
