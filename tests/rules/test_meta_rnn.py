@@ -90,7 +90,7 @@ def test_rule_file(case, tmp_path):
         ({"inputs": 0}, "inputs must be a whole number of at least 1; got 0"),
         ({"outputs": 0}, "outputs must be a whole number of at least 1; got 0"),
         ({"state_size": 0}, "state_size must be a whole number of at least 1; got 0"),
-        ({"ticks": 0}, "ticks must be a whole number of at least 1; got 0"),
+        ({"ticks": 0}, r"ticks must be a whole number in \[1, 100\]; got 0"),
         ({"bound": 0.0}, "bound must be None or a finite number above 0; got 0.0"),
         ({"forget_offset": math.inf}, "forget_offset must be a finite number; got inf"),
     ],
