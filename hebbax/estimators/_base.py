@@ -1,5 +1,6 @@
 """What the estimators have in common."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
+from hebbax.devices import check_not_forked
 from hebbax.estimators import _learning
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
@@ -55,6 +57,7 @@ class PlasticEstimator(BaseEstimator):
 
         From here on the estimator is not fitted, until there is a new network.
         """
+        check_not_forked()
         self.__dict__.pop("network_", None)
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
@@ -104,14 +107,23 @@ class PlasticEstimator(BaseEstimator):
         updates: int = 0,
     ) -> None:
         """Apply the rule to the rows of each batch; keep what was learned if it is finite."""
+        longest, before = self._found.measured_updates, updates
         for rows in batches:
             labels = None if y is None else y[rows]
             net = _learning.update(self.rule_, self.theta_, net, x[rows], labels)
             updates += 1
         _learning.check_finite(net, updates, self._found)
+        if longest is not None and before <= longest < updates:
+            warnings.warn(
+                f"the rule was trained and measured with no more than {longest:,} updates; this "
+                f"network has had {updates:,}.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         self.network_, self.updates_, self._scaling = net, updates, scaling
 
     def _standardized(self, X: Any) -> np.ndarray:
         """Check and standardise what a fitted estimator is asked about."""
+        check_not_forked()
         x: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         return self._scaling.apply(x)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hebbax.estimators._rules import FoundRule
+from hebbax.inner import all_finite
 from hebbax.rules import AbstractRule, Sizes
 
 AT_ONCE = 256
@@ -50,20 +50,29 @@ def batches(n: int, steps: int, size: int, random: np.random.RandomState) -> Ite
 
 
 def in_pieces(function: Callable[[Any], Array], x: np.ndarray) -> np.ndarray:
-    """Apply a function of `AT_ONCE` rows, each of which stands alone, to any number of them."""
+    """Apply a function of `AT_ONCE` rows, each of which stands alone, to any number of them.
+
+    **Raises:** `ValueError` where what it returns is not finite.
+    """
     pieces = []
     for start in range(0, len(x), AT_ONCE):
         piece = x[start : start + AT_ONCE]
         missing = AT_ONCE - len(piece)
         padded = np.pad(piece, ((0, missing), (0, 0)))
         pieces.append(np.asarray(function(jnp.asarray(padded)))[: len(piece)])
-    return np.concatenate(pieces)
+    found = np.concatenate(pieces)
+    bad = ~np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"the network's outputs are not finite for {bad.sum()} of {len(bad)} rows of X, the "
+            f"first of them row {np.argmax(bad)}, counted from 0: its values are too large."
+        )
+    return found
 
 
 def check_finite(net: PyTree, updates: int, found: FoundRule) -> None:
     """Refuse a network that holds NaN or infinity. **Raises:** `ValueError` that says when."""
-    leaves = [a for a in jax.tree.leaves(net) if jnp.issubdtype(a.dtype, jnp.inexact)]
-    if all(bool(jnp.isfinite(a).all()) for a in leaves):
+    if all_finite(net):
         return
     trained = found.trained_updates
     told = f" The rule was meta-trained for {trained} updates." if trained else ""

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
-from hebbax.inner._evaluation import Curves, evaluate
+from hebbax.inner._evaluation import Curves, measure
 from hebbax.rules import Backprop, LearningRate
 from hebbax.tasks import AbstractFamily
 
@@ -37,17 +37,20 @@ def best_backprop(
 
     - `optimizer`: `sgd`, `momentum` or `adam`.
     - `rates`: learning rates to choose from; four orders of magnitude by default.
-    - `settings`: passed to `evaluate`.
+    - `settings`: passed to `evaluate`. Rates at which networks overflow are no reason to warn.
 
     **Returns:** `Curves`, and the learning rate `[points]` chosen at each point.
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate` refuses.
     """
     rates, curves = at_each_rate(
-        optimizer, rates, activation, lambda rule, theta: evaluate(rule, theta, family, **settings)
+        optimizer,
+        rates,
+        activation,
+        lambda rule, theta: measure(rule, theta, family, **settings)[0],
     )
     accuracy = np.stack([c.accuracy for c in curves])
-    best = np.nanargmax(accuracy.mean(axis=1), axis=0)
+    best = np.argmax(accuracy.mean(axis=1), axis=0)
     points = np.arange(accuracy.shape[-1])
     loss = np.stack([c.loss for c in curves])
     return (

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax.devices import check_not_forked
 from hebbax.rules import AbstractRule
 
 Remat = bool | Literal["segments"]
@@ -58,6 +59,7 @@ def unroll(
             f"xs; got {list(ys.shape)}."
         )
     check_remat(remat)
+    check_not_forked()
     return _unroll(rule, theta, net, xs, ys, remat, taken, look)
 
 
