@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax.devices import DeviceGrid, check_not_forked
 from hebbax.inner import check_theta
+from hebbax.losses import check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -19,6 +21,8 @@ from hebbax.outer.objectives import AbstractObjective
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
+LOOKED_AT = 8
+"""Rows of a batch and of a query set that show whether targets are labels."""
 COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
 
 
@@ -102,6 +106,9 @@ class MetaTraining:
             )
         if not _is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
+        if judged.needs_labels:
+            for family in self.all_families:
+                check_labels(f"the targets of {family.name}", _some_targets(family, self.key))
 
     @property
     def all_families(self) -> tuple[AbstractFamily, ...]:
@@ -180,6 +187,13 @@ def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: An
     if others or settings:
         raise TypeError("a MetaTraining holds all settings; none can be given beside it.")
     return given
+
+
+@eqx.filter_jit
+def _some_targets(family: AbstractFamily, key: PRNGKeyArray) -> Float[Array, "_ out"]:
+    """Return the targets of a small episode."""
+    episode = family.sample(key, steps=1, batch=LOOKED_AT, query=LOOKED_AT)
+    return jnp.concatenate([episode.y[0], episode.query_y])
 
 
 def _count(name: str, value: Any) -> int:

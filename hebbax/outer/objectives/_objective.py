@@ -30,6 +30,9 @@ class AbstractObjective(eqx.Module):
     skips: ClassVar[bool] = True
     """Whether it can do without the last updates of an episode, see `taken`."""
 
+    needs_labels: ClassVar[bool] = False
+    """Whether it judges targets as labels, so that others are refused."""
+
     steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
     batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
     query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=512)

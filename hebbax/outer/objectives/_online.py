@@ -1,6 +1,6 @@
 """`OnlineCrossEntropy`: the whole course of a lifetime."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -21,6 +21,8 @@ class OnlineCrossEntropy(AbstractObjective):
     for all of them, so each prefix of the lifetime counts alike. `skip` leaves out the first
     predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
     """
+
+    needs_labels: ClassVar[bool] = True
 
     skip: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=1)
     reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")

@@ -1,5 +1,7 @@
 """Objectives that judge the end of a lifetime."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax.losses import accuracy, cross_entropy
@@ -13,6 +15,8 @@ class QueryCrossEntropy(AbstractObjective):
 
     With a method that cuts lifetimes, after the last update of every truncation.
     """
+
+    needs_labels: ClassVar[bool] = True
 
     def judge(
         self,
@@ -35,6 +39,8 @@ class QueryAccuracy(AbstractObjective):
 
     It has no useful gradient: for evolution strategies (BLUR sec. 4.4) and for evaluation.
     """
+
+    needs_labels: ClassVar[bool] = True
 
     def judge(
         self,
