@@ -28,6 +28,7 @@ def _card(name):
         "made with": f"`{card['made_with']}`",
         "meta-trained on": ", ".join(f"`{family}`" for family in card.get("families", ())),
         "meta-steps": f"{card['meta_steps']:,}" if "meta_steps" in card else "",
+        "seen to last": f"{card['measured_updates']:,} updates",
         "measured with": card.get("measured_with", ""),
         "baselines": card.get("baselines", ""),
     }

@@ -77,6 +77,7 @@ class MetaTraining:
             object.__setattr__(self, "hidden", as_hidden(self.hidden, len(families)))
         for steps in self.course.unrolls:
             self.method.check(steps)
+        _check_learnable(jax.eval_shape(self.rule.init, self.key))
         if self.theta is not None:
             _check_theta(self.theta, jax.eval_shape(self.rule.init, self.key))
 
@@ -108,7 +109,9 @@ class MetaTraining:
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
         if judged.needs_labels:
             for family in self.all_families:
-                check_labels(f"the targets of {family.name}", _some_targets(family, self.key))
+                check_labels(
+                    f"the targets of {family.name}", _some_targets(family, jax.random.key(0))
+                )
 
     @property
     def all_families(self) -> tuple[AbstractFamily, ...]:
@@ -212,6 +215,15 @@ def _is_key(key: Any) -> bool:
         return False
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     return key.ndim == 0 if typed else key.ndim == 1 and key.dtype == jnp.uint32
+
+
+def _check_learnable(skeleton: PyTree) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(skeleton):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(
+                f"θ must hold floating-point numbers only, which can be meta-trained; that of this "
+                f"rule has theta{jax.tree_util.keystr(path)} of {leaf.dtype}."
+            )
 
 
 def _check_theta(theta: PyTree, skeleton: PyTree) -> None:

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
-from hebbax._optax import updates
+from hebbax._optax import check_needs, updates
 from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.losses import cross_entropy
 from hebbax.rules import activations
@@ -64,6 +64,8 @@ class Backprop(AbstractRule):
         check_options(self)
         if isinstance(self.optimizer, str):
             check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        else:
+            check_needs(self.optimizer(self.learning_rate))
         activations.plain(self.activation)
 
     def synapse_matrices(self, net: BackpropState) -> list[Float[Array, "receivers senders"]]:

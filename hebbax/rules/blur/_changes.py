@@ -15,7 +15,6 @@ from hebbax.rules.blur._options import Oja, Options, Saturation
 from hebbax.rules.blur._passes import reads_rows
 from hebbax.rules.blur._wired import Layer, Wired
 
-
 LARGE, SMALLER = 2.0**100, 2.0**-40
 """Above which synapses are made smaller, and by how much. Both are powers of two, which round
 nothing, and what is left is still so large that no change of usual size is seen beside it."""
