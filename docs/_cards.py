@@ -81,6 +81,6 @@ def _measured(value):
 
 def _number(value):
     if value is None:
-        return "overflow"
+        return "-"
     spread = value.get("std", value.get("standard_error"))
     return f"{value['mean']:.3f}" + ("" if spread is None else f" ± {spread:.3f}")

@@ -205,10 +205,13 @@ def _summary(curves: Curves) -> dict[str, Any]:
     }
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """Return a table that can be read as it is and put into a page."""
+def markdown(rows: list[dict[str, Any]], missing: str = "overflow") -> str:
+    """Return a table that can be read as it is and put into a page.
+
+    `missing` stands where there is no accuracy after so many updates.
+    """
     online = "examples" in rows[0]
-    points, missing = rows[0]["examples" if online else "updates"], "" if online else "overflow"
+    points, missing = rows[0]["examples" if online else "updates"], "" if online else missing
     lines = [["data set", "rule", *map(str, points)]]
     for row in rows:
         cells = [missing if a is None else f"{a['mean']:.3f}" for a in row["accuracy"]]

@@ -36,7 +36,8 @@ FLAGS = sorted(
 VALUES = (
     "", "0", "-1", "1", "2", "3.5", "nan", "inf", "-inf", "1e400", "9" * 30, "9" * 5000, "a",
     "None", "none", "true", ":", "a:b", "hebbax:Blur", "os:system", "\0", "ä\udc80", "\x1b[2J",
-    "--", "-", "---", "-x", "--=", "=", ".", "..", "/", "/dev/null", "/dev/full", "/dev/zero", "~", "run",
+    "--", "-", "---", "-x", "--=", "=", ".", "..", "/", "/dev/null", "/dev/full", "/dev/zero", "~",
+    "run",
     "empty", "broken.safetensors", "some.safetensors", "rows.csv", "broken.npz", "x" * 5000, "[1]",
     "1,2", "1 2", "{", "mnist", "iris", "xor", "cnn", "resnet", "smoke", "list", "fetch", "elec2",
     *COMMANDS, *RECIPES, *NAMES[:3],
