@@ -61,7 +61,7 @@ def in_pieces(function: Callable[[Any], Array], x: np.ndarray) -> np.ndarray:
         padded = np.pad(piece, ((0, missing), (0, 0)))
         pieces.append(np.asarray(function(jnp.asarray(padded)))[: len(piece)])
     found = np.concatenate(pieces)
-    bad = ~np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    bad = np.asarray(~np.isfinite(found).reshape(len(found), -1).all(axis=1))
     if bad.any():
         raise ValueError(
             f"the network's outputs are not finite for {bad.sum()} of {len(bad)} rows of X, the "

@@ -43,7 +43,7 @@ class Curves:
     @property
     def finite(self) -> np.ndarray:
         """Whether all numbers were finite `[points]`, of every network."""
-        return np.isfinite(self.loss).all(axis=0)
+        return np.asarray(np.isfinite(self.loss).all(axis=0))
 
 
 def evaluate(

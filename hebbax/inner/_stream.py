@@ -163,7 +163,8 @@ def timed(
     found, kept = map(np.asarray, compiled(*arguments))
     seconds = (time.perf_counter() - begin) / (found.shape[0] * found.shape[1] * len(rows))
     # A prediction is that of the networks after the update before.
-    finite = np.concatenate([(found >= 0).all(axis=3)[:, :, 1:], kept[:, :, None]], axis=2)
+    answered = np.asarray((found >= 0).all(axis=3))
+    finite = np.concatenate([answered[:, :, 1:], kept[:, :, None]], axis=2)
     said = found.reshape(*found.shape[:2], -1)[:, :, : len(rows)].astype(np.int32)
     return said, finite, seconds
 
