@@ -14,6 +14,7 @@ from .doctor import diagnose as diagnose
 from .doctor import forecast as forecast
 from .estimators import PlasticClassifier as PlasticClassifier
 from .estimators import PlasticFeatures as PlasticFeatures
+from .estimators import PlasticRegressor as PlasticRegressor
 from .inner import Curves as Curves
 from .inner import OnlineCurves as OnlineCurves
 from .inner import StreamCurves as StreamCurves

@@ -32,7 +32,8 @@ class Evaluate(Command):
     rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
-    """A data set such as mnist (see `hebbax data list`) or a toy function such as xor."""
+    """A data set such as mnist (see `hebbax data list`), a toy function such as xor, or sinusoids,
+    whose targets are real numbers."""
     rule_class: str | None = None
     """Where the file holds a rule that is not of hebbax: MODULE:CLASS, which is imported."""
     stream: Annotated[str | None, tyro.conf.arg(metavar="STREAM")] = None
@@ -113,6 +114,11 @@ class Evaluate(Command):
             )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
+        if self.online and family.goal.metric != "accuracy":
+            raise BadInputError(
+                f"--online judges classes only; --task {self.task} is measured by its "
+                f"{_words(family.goal.metric)}."
+            )
         network = self._network(found.card)
         kind = "" if network == "mlp" else f"--network {network} "
         with blame(f"{kind}--hidden {' '.join(map(str, hidden))}".rstrip()):
@@ -209,9 +215,9 @@ class Evaluate(Command):
     ) -> dict[str, Any]:
         learners = {
             name: {
-                "accuracy_mean": curve.accuracy.mean(axis=0),
-                "accuracy_std": curve.accuracy.std(axis=0),
-                "accuracy": curve.accuracy,
+                f"{curve.metric}_mean": curve.score.mean(axis=0),
+                f"{curve.metric}_std": curve.score.std(axis=0),
+                curve.metric: curve.score,
                 **({} if self.online else {"loss_mean": curve.loss.mean(axis=0)}),
                 **({"learning_rate": rates[name]} if name in rates else {}),
             }
@@ -224,6 +230,8 @@ class Evaluate(Command):
             **({} if self.online else {"batch": self.batch}),
             "seeds": self.seeds,
             "seed": self.seed,
+            "metric": curves["rule"].metric,
+            "higher_is_better": curves["rule"].higher_is_better,
             "examples" if self.online else "updates": points,
             "learners": learners,
             "seconds": seconds,
@@ -247,7 +255,7 @@ class Evaluate(Command):
         what = (
             "share that was right of the first examples, each predicted before it was learnt from"
             if self.online
-            else f"test accuracy after updates of {self.batch} examples"
+            else f"test {_words(curves['rule'].metric)} after updates of {self.batch} examples"
         )
         say(place, f"{what}, mean ± deviation of {self.seeds} networks")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -300,8 +308,12 @@ def judged(steps: int) -> tuple[int, ...]:
 
 
 def _cell(curve: "Curves", index: int) -> str:
-    accuracy = curve.accuracy[:, index]
-    return f"{_short(float(accuracy.mean()))}±{_short(float(accuracy.std()))}"
+    score = curve.score[:, index]
+    return f"{_short(float(score.mean()))}±{_short(float(score.std()))}"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
 
 
 def _short(share: float) -> str:

@@ -5,6 +5,7 @@ from hebbax.inner._evaluation import evaluate as evaluate
 from hebbax.inner._online import OnlineCurves as OnlineCurves
 from hebbax.inner._online import best_online_backprop as best_online_backprop
 from hebbax.inner._online import evaluate_online as evaluate_online
+from hebbax.inner._standard import FARTHEST as FARTHEST
 from hebbax.inner._standard import WINDOW as WINDOW
 from hebbax.inner._standard import standardize_online as standardize_online
 from hebbax.inner._stream import StreamCurves as StreamCurves

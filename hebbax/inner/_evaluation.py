@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax.inner._checks import check_judged
 from hebbax.inner._watching import watch
-from hebbax.losses import accuracy, cross_entropy
+from hebbax.losses import CLASSES, AbstractGoal, targets
 from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -25,17 +25,38 @@ class Curves:
     **Fields:**
 
     - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
-    - `accuracy` `[seeds, points]`: share of the test set that is correct, in [0, 1].
-    - `loss` `[seeds, points]`: cross-entropy on the test set, in nats.
+    - `score` `[seeds, points]`: the metric of the family on the test set; of classes the accuracy,
+      the share that is correct, in [0, 1].
+    - `loss` `[seeds, points]`: its loss on the test set; of classes the cross-entropy, in nats.
+    - `goal`: what the family asks for, whose `metric` names the score and whose
+      `higher_is_better` says which one is better.
     """
 
     steps: np.ndarray
-    accuracy: np.ndarray
+    score: np.ndarray
     loss: np.ndarray
+    goal: AbstractGoal = CLASSES
+
+    @property
+    def metric(self) -> str:
+        """What the score measures."""
+        return self.goal.metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score is a better one."""
+        return self.goal.higher_is_better
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """The score, where it is the accuracy. **Raises:** `ValueError` where it is not."""
+        if self.metric != "accuracy":
+            raise ValueError(f"these curves have no accuracy but a score, the {self.metric}.")
+        return self.score
 
     def after(self, steps: int) -> np.ndarray:
-        """Return the accuracy `[seeds]` after `steps` updates."""
-        return self.accuracy[:, self.steps.tolist().index(steps)]
+        """Return the score `[seeds]` after `steps` updates."""
+        return self.score[:, self.steps.tolist().index(steps)]
 
 
 def evaluate(
@@ -67,7 +88,7 @@ def evaluate(
     **Returns:** `Curves`.
 
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from such batches, and targets that are not one-hot.
+    from such batches, and labels that are not one-hot.
     """
     for name, value in {
         "steps": steps,
@@ -85,11 +106,12 @@ def evaluate(
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, batch, key)
     keys = jax.random.split(key, seeds)
-    share, loss = _evaluate(
+    score, loss = _evaluate(
         rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
     chosen = np.asarray(points) - 1
-    return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
+    found = (np.asarray(a).T[:, chosen] for a in (score, loss))
+    return Curves(np.asarray(points), *found, family.goal)
 
 
 @eqx.filter_jit
@@ -103,6 +125,7 @@ def _evaluate(
     keys: Key[Array, " seeds"],
     flags: Bool[Array, " steps"],
 ) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
+    goal = family.goal
     sizes = between(hidden, family.inputs, family.outputs, family.image)
 
     def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
@@ -111,22 +134,24 @@ def _evaluate(
 
     def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
         x, y = family.draw(k_task).stream(key, 1, batch)
-        return rule.update(theta, net, x[0], y[0])[0]
+        y = jax.tree.map(lambda a: a[0], y)
+        return rule.update(theta, net, x[0], targets(y, goal))[0]
 
     def judge(net: Any, k_task: PRNGKeyArray) -> tuple[Array, Array]:
         x, y = family.draw(k_task).test_set()
 
-        def piece(x: Array, y: Array) -> Float[Array, "2"]:
+        def piece(x: Array, y: PyTree) -> Float[Array, "2"]:
             prediction = rule.predict(theta, net, x)
-            return len(x) * jnp.stack([accuracy(prediction, y), cross_entropy(prediction, y)])
+            return len(x) * jnp.stack([goal.score(prediction, y), goal.loss(prediction, y)])
 
         whole = len(x) // test_batch * test_batch
         total = jnp.zeros(2)
         if whole:
-            pieces = jax.tree.map(lambda a: a[:whole].reshape(-1, test_batch, a.shape[1]), (x, y))
+            shape = whole // test_batch, test_batch
+            pieces = jax.tree.map(lambda a: a[:whole].reshape(*shape, *a.shape[1:]), (x, y))
             total = total + jnp.sum(jax.lax.map(lambda p: piece(*p), pieces), axis=0)
         if len(x) > whole:
-            total = total + piece(x[whole:], y[whole:])
+            total = total + piece(*jax.tree.map(lambda a: a[whole:], (x, y)))
         return total[0] / len(x), total[1] / len(x)
 
     nets, k_tasks, k_data = jax.vmap(begin)(keys)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 from hebbax.inner._checks import check_judged
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import correct
+from hebbax.losses import check_classes, correct
 from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -65,12 +65,13 @@ def evaluate_online(
       two rules meet the same examples.
 
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from single examples, and targets that are not one-hot.
+    from single examples, and targets that are no classes or not one-hot.
     """
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
     key = jax.random.key(0) if key is None else key
+    check_classes("evaluate_online", family.goal, family.name)
     check_judged(rule, family, 1, key)
     keys = jax.random.split(key, seeds)
     found = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)

@@ -30,7 +30,7 @@ def best_backprop(
 ) -> tuple[Curves, np.ndarray]:
     """Return the curves of backpropagation with the best learning rate for each point apart.
 
-    The rate with the highest mean test accuracy over the seeds is taken at each point, so the
+    The rate with the best mean score on the test set over the seeds is taken at each point, so the
     baseline is better than any single run could be: it is not weakened by tuning.
 
     **Arguments:**
@@ -46,12 +46,16 @@ def best_backprop(
     rates, curves = at_each_rate(
         optimizer, rates, activation, lambda rule, theta: evaluate(rule, theta, family, **settings)
     )
-    accuracy = np.stack([c.accuracy for c in curves])
-    best = np.nanargmax(accuracy.mean(axis=1), axis=0)
-    points = np.arange(accuracy.shape[-1])
+    goal = curves[0].goal
+    score = np.stack([c.score for c in curves])
+    mean = score.mean(axis=1)
+    # A rate at which networks overflow is the worst.
+    mean = np.where(np.isfinite(mean), mean, -np.inf if goal.higher_is_better else np.inf)
+    best = (np.argmax if goal.higher_is_better else np.argmin)(mean, axis=0)
+    points = np.arange(score.shape[-1])
     loss = np.stack([c.loss for c in curves])
     return (
-        Curves(curves[0].steps, accuracy[best, :, points].T, loss[best, :, points].T),
+        Curves(curves[0].steps, score[best, :, points].T, loss[best, :, points].T, goal),
         np.asarray(rates)[best],
     )
 

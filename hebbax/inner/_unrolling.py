@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax.losses import Targets
 from hebbax.rules import AbstractRule
 
 Remat = bool | Literal["segments"]
@@ -19,7 +20,7 @@ def unroll(
     theta: PyTree,
     net: PyTree,
     xs: Float[Array, "steps batch in"],
-    ys: Float[Array, "steps batch out"] | None,
+    ys: Float[Array, "steps batch out"] | Targets | None,
     *,
     remat: Remat = False,
     taken: Int[Array, ""] | None = None,
@@ -30,7 +31,8 @@ def unroll(
     **Arguments:**
 
     - `theta`, `net`: meta-parameters and the network state to start from.
-    - `xs`, `ys`: a batch for each update; `ys` is None where there are no labels.
+    - `xs`, `ys`: a batch for each update; `ys` is None where there are no labels, or
+      `losses.Targets` where they are no labels.
     - `remat`: what is kept when a gradient is taken through the unroll. False keeps everything.
       True keeps the network before each update and computes what is inside the update again:
       memory then grows with the network's size for each update, not with the activations too;
@@ -52,7 +54,14 @@ def unroll(
             f"xs must have the shape [steps, batch, in] with at least one step; "
             f"got {list(xs.shape)}."
         )
-    if ys is not None and (ys.ndim != 3 or ys.shape[:2] != xs.shape[:2]):
+    if isinstance(ys, Targets):
+        leading = {jnp.shape(leaf)[:2] for leaf in jax.tree.leaves(ys.values)}
+        if leading != {xs.shape[:2]}:
+            raise ValueError(
+                f"ys must have {list(xs.shape[:2])} as the leading axes of all arrays, as xs; "
+                f"got {', '.join(str(list(shape)) for shape in sorted(leading)) or 'none'}."
+            )
+    elif ys is not None and (ys.ndim != 3 or ys.shape[:2] != xs.shape[:2]):
         raise ValueError(
             f"ys must have the shape [{xs.shape[0]}, {xs.shape[1]}, out], a row for each row of "
             f"xs; got {list(ys.shape)}."

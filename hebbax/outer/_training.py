@@ -93,6 +93,8 @@ class MetaTraining:
                 f"objective must be one of hebbax.objectives or of a subclass of AbstractObjective "
                 f"that defines judge, or a Curriculum of one; got {judged!r}."
             )
+        for family in self.all_families:
+            judged.check_family(family)
         if not isinstance(self.method, AbstractMethod):
             raise ValueError(
                 f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "

@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hebbax.inner import Curves, watch
-from hebbax.losses import accuracy
+from hebbax.losses import accuracy, check_classes
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -51,7 +51,7 @@ def learning_curves(
     columns: int = 4,
     title: str | None = None,
 ) -> Figure:
-    """Draw accuracy against updates: a panel a task, a line a learner.
+    """Draw the accuracy, or another metric, against updates: a panel a task, a line a learner.
 
     Lines are means over the seeds, bands one standard deviation to either side.
 
@@ -71,15 +71,19 @@ def learning_curves(
     # A single panel is narrower than the words above and below it.
     width = max(0.5 + PANEL * columns, 6.0)
     figure = Picture(figsize=(width, 0.9 + 0.92 * PANEL * rows), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
+    metrics = [next(iter(curves.values())).metric if curves else "" for curves in tasks.values()]
+    alike = len(set(metrics)) == 1
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=alike, squeeze=False)).ravel()
     seeds = set()
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
         tidy(axes)
         for name, curve in curves.items():
-            seeds.add(len(curve.accuracy))
+            seeds.add(len(curve.score))
             colour = LEARNER_COLOURS[learners.index(name) % len(LEARNER_COLOURS)]
-            mean, deviation = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0)
-            low, high = np.clip([mean - deviation, mean + deviation], 0, 1)
+            mean, deviation = curve.score.mean(axis=0), curve.score.std(axis=0)
+            low, high = mean - deviation, mean + deviation
+            if curve.metric == "accuracy":
+                low, high = np.clip([low, high], 0, 1)
             axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(curve.steps, mean, color=colour, linewidth=1.8)
         axes.set_title(task, fontsize=10, color=INK)
@@ -87,8 +91,8 @@ def learning_curves(
         if index + columns >= len(tasks):
             axes.set_xlabel("updates", color=INK)
             axes.tick_params(labelbottom=True)
-        if index % columns == 0:
-            axes.set_ylabel("test accuracy", color=INK)
+        if index % columns == 0 or not alike:
+            axes.set_ylabel(f"test {metrics[index].replace('_', ' ')}", color=INK)
     for axes in grid[len(tasks) :]:
         axes.set_visible(False)
     handles = [
@@ -124,19 +128,15 @@ def decision_regions(
     - `updates`: after how many updates to look, ascending; 0 is the fresh network.
     - `resolution`: points of the grid along each axis.
 
-    **Raises:** `ValueError` if a family does not have two inputs, or `updates` do not ascend
-    from 0 or more.
+    **Raises:** `ValueError` if a family does not have two inputs and classes, or `updates` do not
+    ascend from 0 or more.
     """
     updates = tuple(updates)
     if not updates or updates[0] < 0 or list(updates) != sorted(set(updates)):
         raise ValueError(f"updates must ascend from 0 or more; got {updates}.")
     if not families:
         raise ValueError("families must hold at least one task; got none.")
-    for family in families:
-        if family.inputs != 2:
-            raise ValueError(
-                f"families must have two inputs; got {family.name} with {family.inputs}."
-            )
+    check_plane(families)
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")
@@ -170,6 +170,16 @@ def decision_regions(
     note = "one network a row, its inputs across and up; colour: prediction, dots: test points"
     figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=11, color=INK)
     return figure
+
+
+def check_plane(families: Sequence[AbstractFamily]) -> None:
+    """Refuse what has no decision regions in the plane. **Raises:** `ValueError`."""
+    for family in families:
+        check_classes("a picture of decision regions", family.goal, family.name)
+        if family.inputs != 2:
+            raise ValueError(
+                f"families must have two inputs; got {family.name} with {family.inputs}."
+            )
 
 
 def tidy(axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""`Backprop`: gradient descent on the cross-entropy, the learner to be compared with."""
+"""`Backprop`: gradient descent on the loss, the learner to be compared with."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from hebbax._errors import check_choice
 from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, check_options
-from hebbax.losses import cross_entropy
+from hebbax.losses import Targets, cross_entropy
 from hebbax.rules import activations
 from hebbax.rules._perceptron import Perceptron, draw_perceptron
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch
 
 ADAM_ROOT = 1e-30
 """Under the root of Adam's second moment: where a synapse never met a gradient, that of the root is
@@ -41,7 +41,7 @@ class BackpropState(eqx.Module):
 
 
 class Backprop(AbstractRule):
-    """Backpropagation of the mean cross-entropy with an optax optimiser.
+    """Backpropagation of the mean cross-entropy, or of what targets ask for, with optax.
 
     **Arguments:**
 
@@ -91,7 +91,7 @@ class Backprop(AbstractRule):
         theta: LearningRate,
         net: BackpropState,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[BackpropState, Float[Array, "batch out"]]:
         """Take one optimiser step; without labels nothing changes."""
         sizes = net.network.sizes
@@ -101,7 +101,8 @@ class Backprop(AbstractRule):
 
         def loss(network: Perceptron) -> tuple[Array, Array]:
             logits = self._logits(network, x)
-            return cross_entropy(logits, y), logits
+            value = y.loss(logits) if isinstance(y, Targets) else cross_entropy(logits, y)
+            return value, logits
 
         gradient, logits = jax.grad(loss, has_aux=True)(net.network)
         network: Any = net.network

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax.losses import Targets
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import Sizes, as_wiring, check_batch, check_sizes
+from hebbax.rules._rule import Sizes, Told, as_wiring, check_batch, check_sizes
 from hebbax.rules._sections import Section
 from hebbax.rules.blur import _changes as changes
 from hebbax.rules.blur import _passes as passes
@@ -52,7 +53,8 @@ class Blur(Options):
       smaller, until the stored synapses overflow.
     - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
       one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
-      negative gradient of the cross-entropy.
+      negative gradient of the cross-entropy. That is for labels: families with other targets say
+      themselves what the feedback is, see `hebbax.losses.AbstractGoal`.
     - `reduction`: the change is the `sum` over the batch, as in the authors' program, or the
       `mean`, which does not depend on the batch size.
     - `forward_presynaptic`: the synapse update reads the lower layer as the forward pass left it.
@@ -177,12 +179,12 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[Network, Float[Array, "batch out"]]:
         """Run one forward pass, one backward pass and one change of the synapses.
 
-        `y` is one-hot in {0, 1}; with None nothing is changed. Returns the network and the
-        prediction before the change.
+        `y` is one-hot in {0, 1}, or `Targets`; with None nothing is changed. Returns the network
+        and the prediction before the change.
         """
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
         net = self._ready(theta, net)
@@ -199,7 +201,7 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of the synapses, given the states of all neurons.
 
@@ -241,7 +243,7 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         forward: list[Layer],
-        y: Float[Array, "batch out"],
+        y: Float[Array, "batch out"] | Targets,
     ) -> list[Layer]:
         """Return the final states of all layers but the input, given feedback (BLUR eq. 6)."""
         layers = [*forward[:-1], passes.with_feedback(self, forward[-1], y)]
