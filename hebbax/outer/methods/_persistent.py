@@ -51,9 +51,9 @@ class PersistentES(AbstractDescent):
     pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
     std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
 
-    def check(self, steps: int) -> None:
+    def check(self, lifetime: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
-        self.truncation.check(steps)
+        self.truncation.check(lifetime)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PersistentState:
         """Return pairs whose lifetimes end one after the other."""

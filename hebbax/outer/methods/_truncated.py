@@ -40,9 +40,9 @@ class TruncatedGradient(AbstractDescent):
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
     particles: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
 
-    def check(self, steps: int) -> None:
+    def check(self, lifetime: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
-        self.truncation.check(steps)
+        self.truncation.check(lifetime)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> Lives:
         """Return particles whose lifetimes end one after the other."""
