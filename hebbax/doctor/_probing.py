@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -191,7 +192,7 @@ class Prober:
             if taken is None:
                 return problem.loss(theta, key)[0]
             fresh = problem.begin(theta, key)
-            fresh = dataclasses.replace(fresh, position=0)
+            fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
             return problem.advance(theta, fresh, unroll, taken)[1][0]
 
         # One after the other, so that memory is that of a single lifetime.
@@ -241,7 +242,7 @@ def _lifetime_loss(
             return jnp.where(linked, array, jax.lax.stop_gradient(array))
 
         nets = jax.tree.map(cut, particle.nets)
-        before = dataclasses.replace(particle, nets=nets)
+        before = eqx.tree_at(lambda p: p.nets, particle, nets)
         after, (loss, _) = problem.advance(theta, before, unroll)
         return after, loss
 

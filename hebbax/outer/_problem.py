@@ -78,7 +78,8 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, dataclasses.replace(fresh, position=0), self.lifetime)[1]
+        fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
+        return self.advance(theta, fresh, self.lifetime)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Problem(AbstractProblem):
                     metrics.setdefault(name, {})[index] = numbers[part]
         position = particle.position + (unroll if taken is None else taken)
         position = jnp.asarray(position, jnp.int32)
-        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
+        after = eqx.tree_at(lambda p: (p.nets, p.position), particle, (tuple(nets), position))
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 

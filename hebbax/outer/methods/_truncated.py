@@ -1,6 +1,5 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
-import dataclasses
 from typing import Annotated
 
 import equinox as eqx
@@ -80,7 +79,7 @@ class TruncatedGradient(AbstractDescent):
             nets = jax.tree.map(
                 lambda n, o: jnp.where(particle.position == 0, n, o), born.nets, particle.nets
             )
-            particle = dataclasses.replace(particle, nets=nets)
+            particle = eqx.tree_at(lambda p: p.nets, particle, nets)
             after, (value, metrics) = part.advance(theta, particle, self.truncation.longest, taken)
             return value, (after, metrics)
 
