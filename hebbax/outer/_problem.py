@@ -42,7 +42,7 @@ class AbstractProblem(ABC):
 
     @property
     @abstractmethod
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
 
     @property
@@ -59,10 +59,10 @@ class AbstractProblem(ABC):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates, or the first `taken` of them; return the particle, loss, metrics.
+        """Make `unroll` updates, or the first `taken` of them; return the particle, loss, metrics.
 
         Differentiable in θ and in the networks.
         """
@@ -78,7 +78,8 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
+        fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
+        return self.advance(theta, fresh, self.lifetime)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Problem(AbstractProblem):
         return dataclasses.replace(self, layout=DeviceGrid())
 
     @property
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
         return self.objective.steps
 
@@ -137,14 +138,14 @@ class Problem(AbstractProblem):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates on fresh batches, or the first `taken` of them."""
+        """Make `unroll` updates on fresh batches, or the first `taken` of them."""
         k_data = jax.random.split(particle.key)[0]
         nets, values, metrics = [], {}, {}
         for group, before in zip(self._groups(), particle.nets, strict=True):
-            sampled = [self._sample(i, k_data, particle.position, steps) for i in group]
+            sampled = [self._sample(i, k_data, particle.position, unroll) for i in group]
             episodes = jax.tree.map(lambda *a: jnp.concatenate(a), *sampled)
             episodes, before = self.layout.split_inner((episodes, before))
 
@@ -158,9 +159,9 @@ class Problem(AbstractProblem):
                 values[index] = value[part]
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
-        position = particle.position + (steps if taken is None else taken)
+        position = particle.position + (unroll if taken is None else taken)
         position = jnp.asarray(position, jnp.int32)
-        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
+        after = eqx.tree_at(lambda p: (p.nets, p.position), particle, (tuple(nets), position))
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 
@@ -173,7 +174,7 @@ class Problem(AbstractProblem):
         return list(groups.values())
 
     def _sample(
-        self, index: int, key: PRNGKeyArray, position: Int[Array, ""] | int, steps: int
+        self, index: int, key: PRNGKeyArray, position: Int[Array, ""] | int, unroll: int
     ) -> Episode:
         """Return episodes of the `tasks` tasks of a family, from `position` of their lifetime."""
 
@@ -183,7 +184,7 @@ class Problem(AbstractProblem):
             if not isinstance(position, int):
                 later = jax.random.fold_in(k_episode, position)
                 k_episode = jnp.where(position == 0, k_episode, later)
-            return task.sample(k_episode, steps, self.objective.batch, self.objective.query)
+            return task.sample(k_episode, unroll, self.objective.batch, self.objective.query)
 
         return jax.vmap(one)(jax.random.split(jax.random.fold_in(key, index), self.tasks))
 
