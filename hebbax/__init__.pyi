@@ -21,6 +21,7 @@ from .inner import StreamCurves as StreamCurves
 from .inner import best_backprop as best_backprop
 from .inner import best_online_backprop as best_online_backprop
 from .inner import best_stream_backprop as best_stream_backprop
+from .inner import best_untrained as best_untrained
 from .inner import evaluate as evaluate
 from .inner import evaluate_online as evaluate_online
 from .inner import evaluate_stream as evaluate_stream

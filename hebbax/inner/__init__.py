@@ -10,10 +10,10 @@ from hebbax.inner._standard import WINDOW as WINDOW
 from hebbax.inner._standard import standardize_online as standardize_online
 from hebbax.inner._stream import StreamCurves as StreamCurves
 from hebbax.inner._stream import evaluate_stream as evaluate_stream
-from hebbax.inner._stream_tuning import STREAM_RATES as STREAM_RATES
 from hebbax.inner._stream_tuning import best_stream_backprop as best_stream_backprop
 from hebbax.inner._tuning import RATES as RATES
 from hebbax.inner._tuning import best_backprop as best_backprop
+from hebbax.inner._tuning import best_untrained as best_untrained
 from hebbax.inner._unrolling import Remat as Remat
 from hebbax.inner._unrolling import check_remat as check_remat
 from hebbax.inner._unrolling import unroll as unroll

@@ -14,7 +14,7 @@ from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
 from hebbax.losses import check_classes, correct
 from hebbax.networks import Given, Units, as_units, between
-from hebbax.rules import AbstractRule
+from hebbax.rules import AbstractRule, Backprop
 from hebbax.tasks import AbstractFamily
 
 AT_ONCE = 8
@@ -119,7 +119,7 @@ def best_online_backprop(
 
     **Arguments:**
 
-    - `optimizer`: `sgd`, `momentum` or `adam`.
+    - `optimizer`: `sgd`, `momentum`, `adam`, `nadamw` or `muon`.
     - `rates`: learning rates to choose from; four orders of magnitude by default.
     - `settings`: passed to `evaluate_online`.
 
@@ -128,9 +128,8 @@ def best_online_backprop(
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
     """
     rates, lifetimes = at_each_rate(
-        optimizer,
+        Backprop(optimizer, activation=activation),
         rates,
-        activation,
         lambda rule, theta: evaluate_online(rule, theta, family, **settings).cumulative,
     )
     found = np.stack(lifetimes)

@@ -87,6 +87,27 @@ class AbstractRule(eqx.Module):
         """The fewest rows from which an update can learn anything."""
         return 1
 
+    @property
+    def normalizes_hidden(self) -> bool:
+        """Whether what arrives at hidden layers is normalised over the batch.
+
+        Opponents are given the same: `hebbax.best_backprop(…, normalization="batch")`.
+        """
+        return False
+
+    @property
+    def normalizes_last(self) -> bool:
+        """Whether what arrives at the last layer is, too."""
+        return False
+
+    def hand_set(self) -> Sequence[tuple[float, PyTree]]:
+        """Return step sizes, each with θ as a hand would set it; none if nobody could.
+
+        How far a found θ is ahead of the best of them is what meta-training added, see
+        `hebbax.best_untrained`.
+        """
+        return ()
+
     def outputs_for(self, wanted: int) -> int:
         """Return how many outputs networks have where a task asks for `wanted`."""
         return wanted

@@ -10,6 +10,7 @@ import equinox as eqx
 from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range, check_options
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule
+from hebbax.rules.blur._normalization import WINDOW
 
 
 class _Group:
@@ -39,7 +40,7 @@ class Normalization(_Group):
 
     passes: Literal["both", "forward", "backward"] = "both"
     last: bool = True
-    window: Annotated[float, POSITIVE] = 20.0
+    window: Annotated[float, POSITIVE] = WINDOW
 
 
 @dataclasses.dataclass(frozen=True)

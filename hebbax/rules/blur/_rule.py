@@ -1,8 +1,12 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
+import dataclasses
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax.losses import Targets
@@ -14,12 +18,13 @@ from hebbax.rules.blur import _passes as passes
 from hebbax.rules.blur import _signals as signals
 from hebbax.rules.blur._genome import Genome, section, transforms
 from hebbax.rules.blur._network import Network, draw, normalized
-from hebbax.rules.blur._normalization import Statistics, averaged
+from hebbax.rules.blur._normalization import LEAST_NORMALIZED, Statistics, averaged
 from hebbax.rules.blur._options import Options
 from hebbax.rules.blur._wired import Layer, Wired, genome_of, wired
 
-LEAST_NORMALIZED = 2
-"""Examples over which a mean and a deviation can be taken."""
+STEP_SIZES = tuple(np.logspace(-3, 1, 13).tolist())
+NORMS = (1.0, 2.0, 4.0)
+"""What a hand would try: η̃, and the norm of synapses where one is learnt."""
 
 
 class Blur(Options):
@@ -76,6 +81,29 @@ class Blur(Options):
     def least_batch(self) -> int:
         """Two where activations are normalised over the batch."""
         return 1 if self.normalization is None else LEAST_NORMALIZED
+
+    @property
+    def normalizes_hidden(self) -> bool:
+        """Whether the forward pass normalises activations."""
+        return self.normalizes_forward
+
+    @property
+    def normalizes_last(self) -> bool:
+        """Whether it does so in the last layer too."""
+        return passes.normalizes(self, last=True)
+
+    def hand_set(self) -> tuple[tuple[float, Genome], ...]:
+        """Return genomes of eq. 4, backpropagation's, with these options: a η̃ and a norm each."""
+        start = dataclasses.replace(self, genome_init="backprop", init_scale=None)
+        genome = start.init(jax.random.key(0))
+        norms = (None,) if genome.rescale is None else NORMS
+        found = []
+        for step_size in STEP_SIZES:
+            for norm in norms:
+                knobs = [(genome.eta_tilde, step_size), (genome.rescale, norm)]
+                fields = [jnp.full_like(was, v) for was, v in knobs if was is not None]
+                found.append((step_size, eqx.tree_at(_knobs, genome, fields)))
+        return tuple(found)
 
     def sections(self, theta: Genome) -> tuple[Section, ...]:
         """Return the genome's arrays under the names of the paper, a section a genome."""
@@ -273,6 +301,11 @@ class Blur(Options):
         _, measured = passes.forward(self, self._wired(theta, net), x, None)
         statistics = averaged(measured, net.statistics, net.updates, self.normalization.window)
         return _measured(net, statistics, net.updates + 1)
+
+
+def _knobs(genome: Genome) -> list[Any]:
+    """Return what a hand sets of a genome."""
+    return [k for k in (genome.eta_tilde, genome.rescale) if k is not None]
 
 
 def _measured(
