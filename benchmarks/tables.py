@@ -4,11 +4,11 @@
     python benchmarks/tables.py --data iris sonar    # some data sets only
     python benchmarks/tables.py --write docs/results/tables.md
 
-Ten tables of UCI, the four sets that come with scikit-learn, and MNIST and Fashion-MNIST at 100, 1,000 and
-10,000 examples: accuracy, balanced accuracy, log loss and Brier score. Tables are cut into five folds,
-stratified; images have the official test set, 14 by 14 pixels, and three choices of training examples. All
-inputs are standardised on the training part. Every number is kept in a file as soon as it is there, so that a run
-that was stopped goes on.
+Ten tables of UCI, the four sets that come with scikit-learn, and MNIST and Fashion-MNIST at 100,
+1,000 and 10,000 examples: accuracy, balanced accuracy, log loss and Brier score. Tables are cut
+into five folds, stratified; images have the official test set, 14 by 14 pixels, and three choices
+of training examples. All inputs are standardised on the training part. Every number is kept in a
+file as soon as it is there, so that a run that was stopped goes on.
 """
 
 import argparse
@@ -161,9 +161,10 @@ def page(kept):
         "",
         "    python benchmarks/tables.py --write docs/results/tables.md",
         "",
-        "Means over the test parts of five stratified folds, or of three choices of training images "
-        "(14 by 14 pixels, the whole official test set). All have their defaults but the last, whose "
-        "widths and weight decay are chosen by cross-validation; inputs are standardised.",
+        "Means over the test parts of five stratified folds, or of three choices of training "
+        "images (14 by 14 pixels, the whole official test set). All have their defaults but the "
+        "last, whose widths and weight decay are chosen by cross-validation; inputs are "
+        "standardised.",
     ]
     for key, heading in (
         ("accuracy", "Accuracy"), ("log_loss", "Log loss"), ("brier", "Brier score"),
@@ -174,6 +175,8 @@ def page(kept):
         for d in data:
             cells = [f"{kept[d][n][key]:.{2 if key == 'seconds' else 3}f}" for n in LEARNERS]
             lines.append(f"| {d} | " + " | ".join(cells) + " |")
+    if not data:
+        return "\n".join(lines) + "\n"
     lines += ["", "## In short", ""]
     for key in ("accuracy", "log_loss"):
         found = ranks(kept, data, key, (OURS, *RIVALS))
