@@ -16,6 +16,7 @@ from .estimators import PlasticClassifier as PlasticClassifier
 from .estimators import PlasticFeatures as PlasticFeatures
 from .estimators import PlasticRegressor as PlasticRegressor
 from .inner import Curves as Curves
+from .inner import NotFiniteWarning as NotFiniteWarning
 from .inner import OnlineCurves as OnlineCurves
 from .inner import StreamCurves as StreamCurves
 from .inner import best_backprop as best_backprop

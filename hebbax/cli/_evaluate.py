@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
+from hebbax.cli._warned import heard, warn
 
 if TYPE_CHECKING:
     from hebbax.inner import Curves
@@ -21,6 +22,8 @@ OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
 POINTS = (1, 2, 5)
 BATCH = 128
 HIDDEN = (64,)
+ENDED = 1
+"""The exit status where a rule's numbers ended before its lifetime did."""
 CHUNK, WINDOW = 32, 500.0
 """The defaults of `hebbax.evaluate_stream`, which would take its time to import."""
 
@@ -133,16 +136,30 @@ class Evaluate(Command):
                 f"--steps must be at most {len(family.draw(key).test_set()[0])}, the examples of "
                 f"the test set, with --online; got {self.steps}."
             )
+        self.check_length(found.card, self.steps)
         points = judged(self.steps)
         begin = time.perf_counter()
-        with CompileClock() as clock:
+        with CompileClock() as clock, heard() as ends:
             curves, rates = self._compare(found, family, architecture, points, key)
         seconds = {"compile": clock.seconds, "run": time.perf_counter() - begin - clock.seconds}
         if self.json:
-            print_json(self._as_json(sizes, points, curves, rates, seconds))
+            print_json({**self._as_json(sizes, points, curves, rates, seconds), "warnings": ends})
         else:
             self._print(sizes, points, curves, rates, seconds)
-        return 0
+        for sentence in ends:
+            warn(f"{self.rule}: {sentence}")
+        return ENDED if ends else 0
+
+    def check_length(self, card: dict[str, Any], updates: int) -> None:
+        """Say so if there are more updates than the rule's card tells of."""
+        from hebbax._card import measured_updates
+
+        longest = measured_updates(card)
+        if longest is not None and updates > longest:
+            warn(
+                f"{updates:,} updates: {self.rule} was trained and measured with no more than "
+                f"{longest:,}"
+            )
 
     def layers(self, card: dict[str, Any]) -> tuple[int, ...]:
         """Return the units of the hidden layers; say so if they are more than the card knows."""
@@ -157,10 +174,9 @@ class Evaluate(Command):
         deepest = measured_depth(card)
         if deepest is not None and len(hidden) > deepest:
             what = f"no more than {deepest}" if deepest else "no"
-            say(
-                console(stderr=True),
-                f"hebbax: warning: --hidden {' '.join(map(str, hidden))}: {self.rule} was "
-                f"trained and measured with {what} hidden layer{'' if deepest == 1 else 's'}",
+            warn(
+                f"--hidden {' '.join(map(str, hidden))}: {self.rule} was trained and measured with "
+                f"{what} hidden layer{'' if deepest == 1 else 's'}"
             )
         return hidden
 
@@ -213,11 +229,13 @@ class Evaluate(Command):
         rates: dict[str, list[float]],
         seconds: dict[str, float],
     ) -> dict[str, Any]:
+        import numpy as np
+
         learners = {
             name: {
-                f"{curve.metric}_mean": curve.score.mean(axis=0),
-                f"{curve.metric}_std": curve.score.std(axis=0),
-                curve.metric: curve.score,
+                f"{curve.metric}_mean": np.where(curve.finite, curve.score.mean(axis=0), np.nan),
+                f"{curve.metric}_std": np.where(curve.finite, curve.score.std(axis=0), np.nan),
+                curve.metric: np.where(np.isfinite(curve.loss), curve.score, np.nan),
                 **({} if self.online else {"loss_mean": curve.loss.mean(axis=0)}),
                 **({"learning_rate": rates[name]} if name in rates else {}),
             }
@@ -285,7 +303,8 @@ def _online(points: tuple[int, ...]) -> tuple[Any, Any]:
 
     def curves(cumulative: np.ndarray) -> Curves:
         accuracy = cumulative[:, index]
-        return Curves(np.asarray(points), accuracy, np.full_like(accuracy, np.nan))
+        # Nobody asks for the loss; what is not finite counts as wrong.
+        return Curves(np.asarray(points), accuracy, np.zeros_like(accuracy))
 
     def evaluate(*arguments: Any, **settings: Any) -> Curves:
         return curves(evaluate_online(*arguments, **settings).cumulative)
@@ -308,6 +327,8 @@ def judged(steps: int) -> tuple[int, ...]:
 
 
 def _cell(curve: "Curves", index: int) -> str:
+    if not curve.finite[index]:
+        return "overflow"
     score = curve.score[:, index]
     return f"{_short(float(score.mean()))}±{_short(float(score.std()))}"
 

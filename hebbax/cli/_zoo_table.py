@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import PyTree
 
 from hebbax import data, tasks, zoo
@@ -136,11 +135,10 @@ def online_table(
 def _summary(curves: Curves) -> dict[str, Any]:
     means, deviations = curves.accuracy.mean(axis=0), curves.accuracy.std(axis=0)
     # Accuracy alone would not show it: the largest of no numbers is the first.
-    finite = [bool(np.isfinite(column).all()) for column in curves.loss.T]
     return {
         "accuracy": [
             {"mean": float(mean), "std": float(deviation)} if good else None
-            for mean, deviation, good in zip(means, deviations, finite, strict=True)
+            for mean, deviation, good in zip(means, deviations, curves.finite, strict=True)
         ]
     }
 

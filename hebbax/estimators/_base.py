@@ -1,5 +1,6 @@
 """What the estimators have in common."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
+from hebbax.devices import check_not_forked
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
 from hebbax.networks import Architecture, Given
@@ -49,6 +51,7 @@ class PlasticEstimator(BaseEstimator):
 
     def _begin(self, rule: Any) -> np.random.RandomState:
         """Check the parameters and find the rule; return the source of random numbers."""
+        check_not_forked()
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
         if not _counts(self.batch_size):
@@ -76,7 +79,19 @@ class PlasticEstimator(BaseEstimator):
             )
         return random
 
+    def _warn_of_length(self, before: int, updates: int) -> None:
+        """Warn if a network has by now had more updates than its rule's card tells of."""
+        longest = self._found.measured_updates
+        if longest is not None and before <= longest < updates:
+            warnings.warn(
+                f"the rule was trained and measured with no more than {longest:,} updates; this "
+                f"network has had {updates:,}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
     def _standardized(self, X: Any) -> np.ndarray:
         """Check and standardise what a fitted estimator is asked about."""
+        check_not_forked()
         x: Any = validate_data(self, X, reset=False, dtype=[*FLOATS])
         return self._scaling.apply(x)

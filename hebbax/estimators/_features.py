@@ -105,6 +105,7 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
             net = _learning.update(self.rule_, self.theta_, net, x[rows], None)
         _learning.check_finite(net, steps, self._found)
         self.network_, self.updates_, self._scaling = net, steps, scaling
+        self._warn_of_length(0, steps)
         self._measured = None
         if not self.rule_.predicts_alone:
             (rows,) = _learning.batches(len(x), 1, REFERENCE, random)

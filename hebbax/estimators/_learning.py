@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from hebbax.estimators._rules import FoundRule
+from hebbax.inner import all_finite
 from hebbax.losses import AbstractGoal, targets
 from hebbax.rules import AbstractRule, Sizes
 
@@ -85,6 +86,8 @@ def in_pieces(function: Callable[[Any], Array], x: np.ndarray, axis: int = 0) ->
     """Apply a function of `AT_ONCE` rows, each of which stands alone, to any number of them.
 
     Rows are counted along `axis` of `x` and of what the function returns.
+
+    **Raises:** `ValueError` where what it returns is not finite.
     """
     pieces = []
     for start in range(0, x.shape[axis], AT_ONCE):
@@ -93,18 +96,20 @@ def in_pieces(function: Callable[[Any], Array], x: np.ndarray, axis: int = 0) ->
         widths = [(0, AT_ONCE - there if a == axis else 0) for a in range(x.ndim)]
         said = np.asarray(function(jnp.asarray(np.pad(piece, widths))))
         pieces.append(np.take(said, np.arange(there), axis))
-    return np.concatenate(pieces, axis)
-
-
-def finite(net: PyTree) -> bool:
-    """Return whether a network holds neither NaN nor infinity."""
-    leaves = [a for a in jax.tree.leaves(net) if jnp.issubdtype(a.dtype, jnp.inexact)]
-    return all(bool(np.isfinite(np.asarray(a)).all()) for a in leaves)
+    found = np.concatenate(pieces, axis)
+    rows = np.moveaxis(found, axis, 0)
+    bad = ~np.asarray(np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
+    if bad.any():
+        raise ValueError(
+            f"the network's outputs are not finite for {bad.sum()} of {len(bad)} rows of X, the "
+            f"first of them row {np.argmax(bad)}, counted from 0: its values are too large."
+        )
+    return found
 
 
 def check_finite(net: PyTree, updates: int, found: FoundRule) -> None:
     """Refuse a network that holds NaN or infinity. **Raises:** `ValueError` that says when."""
-    if finite(net):
+    if all_finite(net):
         return
     trained = found.trained_updates
     told = f" The rule was meta-trained for {trained} updates." if trained else ""

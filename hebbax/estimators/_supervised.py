@@ -13,6 +13,7 @@ from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
 from hebbax.estimators._rows import Rows, deal, endless, spread
+from hebbax.inner import all_finite
 from hebbax.losses import AbstractGoal
 from hebbax.networks import between
 
@@ -124,7 +125,7 @@ class SupervisedEstimator(PlasticEstimator):
                 nets = self._learn(nets, x, y, [draw(taken * self.batch_size) for draw in draws])
                 updates += taken
             if held:
-                if not _learning.finite(nets):
+                if not all_finite(nets):
                     break
                 said = self._held_out(nets, x, seen)
                 order = np.concatenate(seen)
@@ -172,11 +173,14 @@ class SupervisedEstimator(PlasticEstimator):
     def _count(self) -> int:
         return len(jax.tree.leaves(self.networks_)[0])
 
-    def _keep(self, nets: PyTree, updates: int, scaling: Scaling, temperature: float) -> None:
-        """Keep what was learned if it is finite."""
+    def _keep(
+        self, nets: PyTree, updates: int, scaling: Scaling, temperature: float, before: int = 0
+    ) -> None:
+        """Keep what was learned if it is finite, of networks that had had `before` updates."""
         _learning.check_finite(nets, updates, self._found)
         self.networks_, self.temperature_, self._scaling = nets, temperature, scaling
         self.updates_ = self.n_updates_ = updates
+        self._warn_of_length(before, updates)
 
     # Learning from a stream
 
@@ -202,7 +206,7 @@ class SupervisedEstimator(PlasticEstimator):
         else:
             scaling = self._scaling.after(X)
             nets, updates, temperature = self.networks_, self.updates_, self.temperature_
-        x = scaling.apply(X)
+        before, x = updates, scaling.apply(X)
         kept = np.flatnonzero(weight > 0)
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
         shares = np.array_split(kept, -(-len(kept) // self.batch_size)) if len(kept) else []
@@ -219,7 +223,7 @@ class SupervisedEstimator(PlasticEstimator):
                 jnp.asarray(1),
             )  # fmt: skip
             updates += 1
-        self._keep(nets, updates, scaling, temperature)
+        self._keep(nets, updates, scaling, temperature, before)
 
     def _networks_of(self, nets: PyTree) -> int:
         return len(jax.tree.leaves(nets)[0])

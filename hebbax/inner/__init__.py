@@ -2,6 +2,9 @@
 
 from hebbax.inner._evaluation import Curves as Curves
 from hebbax.inner._evaluation import evaluate as evaluate
+from hebbax.inner._finite import NotFiniteWarning as NotFiniteWarning
+from hebbax.inner._finite import all_finite as all_finite
+from hebbax.inner._finite import check_theta as check_theta
 from hebbax.inner._online import OnlineCurves as OnlineCurves
 from hebbax.inner._online import best_online_backprop as best_online_backprop
 from hebbax.inner._online import evaluate_online as evaluate_online

@@ -1,7 +1,7 @@
 """`evaluate`: train networks with a rule and watch them on a whole test set."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax.inner._checks import check_judged
+from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._watching import watch
 from hebbax.losses import CLASSES, AbstractGoal, targets
 from hebbax.networks import Given, Units, as_units, between
@@ -26,8 +27,9 @@ class Curves:
 
     - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
     - `score` `[seeds, points]`: the metric of the family on the test set; of classes the accuracy,
-      the share that is correct, in [0, 1].
-    - `loss` `[seeds, points]`: its loss on the test set; of classes the cross-entropy, in nats.
+      the share that is correct, in [0, 1]; outputs that are not finite are not.
+    - `loss` `[seeds, points]`: its loss on the test set; of classes the cross-entropy, in nats;
+      NaN or infinity where outputs are.
     - `goal`: what the family asks for, whose `metric` names the score and whose
       `higher_is_better` says which one is better.
     """
@@ -58,6 +60,11 @@ class Curves:
         """Return the score `[seeds]` after `steps` updates."""
         return self.score[:, self.steps.tolist().index(steps)]
 
+    @property
+    def finite(self) -> np.ndarray:
+        """Whether all numbers were finite `[points]`, of every network."""
+        return np.asarray(np.isfinite(self.loss).all(axis=0))
+
 
 def evaluate(
     rule: AbstractRule,
@@ -87,9 +94,46 @@ def evaluate(
 
     **Returns:** `Curves`.
 
+    **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
+
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from such batches, and labels that are not one-hot.
+    from such batches, a θ that is not finite, and targets that are not one-hot.
     """
+    check_theta(theta)
+    key = jax.random.key(0) if key is None else key
+    curves, kept = measure(
+        rule, theta, family, hidden=hidden, steps=steps, batch=batch, seeds=seeds, key=key, at=at,
+        test_batch=test_batch,
+    )  # fmt: skip
+    judged = np.isfinite(curves.loss)
+    if not (judged.all() and kept.all()):
+        # Lived again up to where it shows, for looking at every update would take its time always.
+        bad = np.flatnonzero(~judged.all(axis=0))
+        until = int(curves.steps[bad[0]]) if len(bad) else steps
+        keys = jax.random.split(key, seeds)
+        finite = np.ones((seeds, steps), bool)
+        lived = _alive(rule, theta, family, as_units(hidden), batch, keys, until)
+        finite[:, :until] = np.asarray(lived).T
+        finite[:, curves.steps - 1] &= judged
+        finite[:, -1] &= kept
+        warn_of_ends(finite)
+    return curves
+
+
+def measure(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    *,
+    hidden: Given = (64,),
+    steps: int = 100,
+    batch: int = 128,
+    seeds: int = 8,
+    key: PRNGKeyArray | None = None,
+    at: Sequence[int] | None = None,
+    test_batch: int = 1000,
+) -> tuple[Curves, Bool[np.ndarray, " seeds"]]:
+    """Do what `evaluate` does but warn; return which networks are finite at the end, too."""
     for name, value in {
         "steps": steps,
         "batch": batch,
@@ -103,15 +147,17 @@ def evaluate(
         raise ValueError(f"at must hold numbers of updates from 1 to {steps}; got {at}.")
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
+    check_theta(theta)
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, batch, key)
     keys = jax.random.split(key, seeds)
-    score, loss = _evaluate(
+    found = _evaluate(
         rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
+    score, loss, kept = map(np.asarray, found)
     chosen = np.asarray(points) - 1
-    found = (np.asarray(a).T[:, chosen] for a in (score, loss))
-    return Curves(np.asarray(points), *found, family.goal)
+    curves = Curves(np.asarray(points), score.T[:, chosen], loss.T[:, chosen], family.goal)
+    return curves, kept
 
 
 @eqx.filter_jit
@@ -124,18 +170,8 @@ def _evaluate(
     test_batch: int,
     keys: Key[Array, " seeds"],
     flags: Bool[Array, " steps"],
-) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
+) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"], Bool[Array, " seeds"]]:
     goal = family.goal
-    sizes = between(hidden, family.inputs, family.outputs, family.image)
-
-    def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
-        k_task, k_net, k_data = jax.random.split(key, 3)
-        return rule.init_network(theta, k_net, sizes), k_task, k_data
-
-    def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
-        x, y = family.draw(k_task).stream(key, 1, batch)
-        y = jax.tree.map(lambda a: a[0], y)
-        return rule.update(theta, net, x[0], targets(y, goal))[0]
 
     def judge(net: Any, k_task: PRNGKeyArray) -> tuple[Array, Array]:
         x, y = family.draw(k_task).test_set()
@@ -154,10 +190,50 @@ def _evaluate(
             total = total + piece(*jax.tree.map(lambda a: a[whole:], (x, y)))
         return total[0] / len(x), total[1] / len(x)
 
+    nets, k_tasks, update = _lives(rule, theta, family, hidden, batch, keys)
+    nets, seen = watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)
+    return *seen, jax.vmap(all_finite)(nets)
+
+
+@eqx.filter_jit
+def _alive(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    hidden: Units,
+    batch: int,
+    keys: Key[Array, " seeds"],
+    steps: int,
+) -> Bool[Array, "steps seeds"]:
+    """Return whether the networks are finite after each update."""
+    nets, _, update = _lives(rule, theta, family, hidden, batch, keys)
+    return watch(update, nets, jax.vmap(all_finite), np.ones(steps, bool))[1]
+
+
+def _lives(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    hidden: Units,
+    batch: int,
+    keys: Key[Array, " seeds"],
+) -> tuple[PyTree, Key[Array, " seeds"], Callable[[PyTree, Any], PyTree]]:
+    """Return fresh networks, the keys of their tasks, and what updates them all."""
+    sizes = between(hidden, family.inputs, family.outputs, family.image)
+
+    def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
+        k_task, k_net, k_data = jax.random.split(key, 3)
+        return rule.init_network(theta, k_net, sizes), k_task, k_data
+
+    def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
+        x, y = family.draw(k_task).stream(key, 1, batch)
+        y = jax.tree.map(lambda a: a[0], y)
+        return rule.update(theta, net, x[0], targets(y, family.goal))[0]
+
     nets, k_tasks, k_data = jax.vmap(begin)(keys)
 
     def update(nets: Any, index: Any) -> Any:
         data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
         return jax.vmap(learn)(nets, k_tasks, data)
 
-    return watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)[1]
+    return nets, k_tasks, update

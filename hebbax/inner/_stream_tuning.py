@@ -54,6 +54,6 @@ def best_stream_backprop(
     rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
     thetas = jax.vmap(LearningRate)(jnp.asarray(rates, float))
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    found, _, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
     best = int(np.argmax((found == labels).mean(axis=(1, 2))))
     return StreamCurves(found[best], labels, classes, seconds), rates[best]

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
-from hebbax.inner._evaluation import Curves, evaluate
+from hebbax.inner._evaluation import Curves, measure
 from hebbax.rules import AbstractRule, Backprop, LearningRate
 from hebbax.tasks import AbstractFamily
 
@@ -43,7 +43,7 @@ def best_backprop(
     - `rates`: learning rates to choose from; four orders of magnitude by default.
     - `activation`, `normalization`, `normalize_last`: as in `Backprop`. A rule that normalises
       has a fair opponent in one that does, see `AbstractRule.normalizes_hidden`.
-    - `settings`: passed to `evaluate`.
+    - `settings`: passed to `evaluate`. Rates at which networks overflow are no reason to warn.
 
     **Returns:** `Curves`, and the learning rate `[points]` chosen at each point.
 
@@ -56,7 +56,7 @@ def best_backprop(
         normalize_last=normalize_last,
     )
     rates, curves = at_each_rate(
-        learner, rates, lambda rule, theta: evaluate(rule, theta, family, **settings)
+        learner, rates, lambda rule, theta: measure(rule, theta, family, **settings)[0]
     )
     return _best(rates, curves)
 
@@ -75,7 +75,7 @@ def best_untrained(
     candidates = rule.hand_set()
     if not candidates:
         return None
-    curves = [evaluate(rule, theta, family, **settings) for _, theta in candidates]
+    curves = [measure(rule, theta, family, **settings)[0] for _, theta in candidates]
     return _best([size for size, _ in candidates], curves)
 
 

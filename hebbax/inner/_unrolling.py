@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax.devices import check_not_forked
 from hebbax.losses import Targets
 from hebbax.rules import AbstractRule
 
@@ -67,6 +68,7 @@ def unroll(
             f"xs; got {list(ys.shape)}."
         )
     check_remat(remat)
+    check_not_forked()
     return _unroll(rule, theta, net, xs, ys, remat, taken, look)
 
 

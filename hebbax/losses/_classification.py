@@ -16,10 +16,14 @@ def cross_entropy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:
 
 
 def correct(prediction: Predictions, y: Predictions) -> Bool[Array, "*batch"]:
-    """Return which answers are correct: the largest output, or the sign of one."""
+    """Return which answers are correct: the largest output, or the sign of one.
+
+    None whose outputs are not all finite, which have no largest.
+    """
+    answered = jnp.isfinite(prediction).all(axis=-1)
     if y.shape[-1] == 1:
-        return (prediction[..., 0] > 0) == (y[..., 0] > 0.5)
-    return jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1)
+        return answered & ((prediction[..., 0] > 0) == (y[..., 0] > 0.5))
+    return answered & (jnp.argmax(prediction, axis=-1) == jnp.argmax(y, axis=-1))
 
 
 def accuracy(prediction: Predictions, y: Predictions) -> Float[Array, ""]:

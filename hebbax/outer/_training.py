@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-from hebbax.devices import DeviceGrid
+from hebbax.devices import DeviceGrid, check_not_forked
+from hebbax.inner import check_theta
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -58,6 +59,7 @@ class MetaTraining:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
+        check_not_forked()
         one = self.families
         families = tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) else (one,)
         object.__setattr__(self, "families", families)
@@ -228,3 +230,4 @@ def _check_theta(theta: PyTree, skeleton: PyTree) -> None:
                 f"theta{jax.tree_util.keystr(path)} must be {wanted.dtype}{list(wanted.shape)}, as "
                 f"of rule.init; got {found.dtype}{list(found.shape)}."
             )
+    check_theta(theta)

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hebbax.inner import Curves, watch
+from hebbax.inner import Curves, check_theta, watch
 from hebbax.losses import accuracy, check_classes
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -53,7 +53,8 @@ def learning_curves(
 ) -> Figure:
     """Draw the accuracy, or another metric, against updates: a panel a task, a line a learner.
 
-    Lines are means over the seeds, bands one standard deviation to either side.
+    Lines are means over the seeds, bands one standard deviation to either side. They end with
+    a cross where the numbers of a network do.
 
     **Arguments:**
 
@@ -74,13 +75,19 @@ def learning_curves(
     metrics = [next(iter(curves.values())).metric if curves else "" for curves in tasks.values()]
     alike = len(set(metrics)) == 1
     grid = np.atleast_1d(figure.subplots(rows, columns, sharey=alike, squeeze=False)).ravel()
-    seeds = set()
+    seeds, ended = set(), False
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
         tidy(axes)
         for name, curve in curves.items():
             seeds.add(len(curve.score))
             colour = LEARNER_COLOURS[learners.index(name) % len(LEARNER_COLOURS)]
             mean, deviation = curve.score.mean(axis=0), curve.score.std(axis=0)
+            if not curve.finite.all():
+                last = int(np.argmin(curve.finite)) - 1
+                mean = np.where(np.arange(len(mean)) <= last, mean, np.nan)
+                place = (curve.steps[max(last, 0)], mean[last] if last >= 0 else 0.0)
+                axes.plot(*place, "X", color=colour, markeredgecolor="white", clip_on=False)
+                ended = True
             low, high = mean - deviation, mean + deviation
             if curve.metric == "accuracy":
                 low, high = np.clip([low, high], 0, 1)
@@ -99,6 +106,10 @@ def learning_curves(
         Line2D([], [], color=LEARNER_COLOURS[i % len(LEARNER_COLOURS)], linewidth=2.5, label=name)
         for i, name in enumerate(learners)
     ]
+    if ended:
+        handles.append(
+            Line2D([], [], color=INK, marker="X", linestyle="", label="numbers end (overflow)")
+        )
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     many = " or ".join(map(str, sorted(seeds)))
     note = f"mean and standard deviation of {many} networks, each from fresh synapses"
@@ -128,8 +139,10 @@ def decision_regions(
     - `updates`: after how many updates to look, ascending; 0 is the fresh network.
     - `resolution`: points of the grid along each axis.
 
-    **Raises:** `ValueError` if a family does not have two inputs and classes, or `updates` do not
-    ascend from 0 or more.
+    What is said where outputs are not finite stays white.
+
+    **Raises:** `ValueError` if a family does not have two inputs and classes, θ is not finite, or
+    `updates` do not ascend from 0 or more.
     """
     updates = tuple(updates)
     if not updates or updates[0] < 0 or list(updates) != sorted(set(updates)):
@@ -137,6 +150,7 @@ def decision_regions(
     if not families:
         raise ValueError("families must hold at least one task; got none.")
     check_plane(families)
+    check_theta(theta)
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")
@@ -160,7 +174,7 @@ def decision_regions(
             dots = [_class_colour(int(label)) for label in truth]
             axes.scatter(x[:, 0], x[:, 1], s=9, c=dots, edgecolors="white", linewidths=0.4)
             axes.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-            axes.set_xlabel(f"{100 * float(right):.0f} % right", fontsize=9, color=INK)
+            axes.set_xlabel(_share_right(right, share), fontsize=9, color=INK)
             for spine in axes.spines.values():
                 spine.set_visible(False)
             if index == 0:
@@ -243,11 +257,23 @@ def _watch(
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b])[np.asarray(updates)], fresh, seen)
 
 
+def _share_right(right: Any, share: Any) -> str:
+    """Return what stands below a panel."""
+    if not np.isfinite(share).all():
+        return "numbers ended"
+    return f"{100 * float(right):.0f} % right"
+
+
 def _blend(share: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Mix the colours of the classes with white: the less sure, the paler."""
+    """Mix the colours of the classes with white: the less sure, the paler; white where not finite.
+
+    `share`: `[points, classes]`.
+    """
+    finite = np.isfinite(share).all(axis=1, keepdims=True)
+    share = np.where(finite, share, 0)
     chance = 1 / share.shape[1]
     sure = np.clip((share.max(axis=1, keepdims=True) - chance) / (1 - chance), 0, 1)
     winner = colours[share.argmax(axis=1)]
     # Even an unsure prediction is tinted, so that the boundary can be seen.
     strength = 0.18 + 0.5 * sure
-    return 1 - strength * (1 - winner)
+    return 1 - strength * finite * (1 - winner)

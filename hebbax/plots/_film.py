@@ -22,6 +22,7 @@ from hebbax.plots._curves import (
     _blend,
     _class_colour,
     _plane,
+    _share_right,
     _test_points,
     _watch,
     check_plane,
@@ -107,14 +108,15 @@ def decision_film(
                 spine.set_visible(False)
             if index == 0:
                 axes.set_title(name, fontsize=10, color=INK)
-            scenes.append((axes, image, frames, np.asarray(rights)))
+            said = [_share_right(*one) for one in zip(rights, shares, strict=True)]
+            scenes.append((axes, image, frames, said))
         row[0].set_ylabel(family.name.replace("_", " "), fontsize=10, color=INK)
 
     pictures = []
     for look, count in enumerate(updates):
-        for axes, image, frames, rights in scenes:
+        for axes, image, frames, said in scenes:
             image.set_data(frames[look])
-            axes.set_xlabel(f"{100 * rights[look]:.0f} % right", fontsize=9, color=INK)
+            axes.set_xlabel(said[look], fontsize=9, color=INK)
         # Of a constant width, so that nothing jumps.
         note = f"after {count:>{len(str(updates[-1]))}} updates of {batch} examples"
         figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=10, color=INK)

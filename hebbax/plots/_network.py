@@ -83,7 +83,10 @@ def synapse_changes(
         for axes, update, old, new in zip(row, updates, before, after, strict=True):
             change = new - old
             heat_map(axes, change)
-            axes.set_xlabel(f"±{_rms(change):.2g} on {_rms(old):.2g}", fontsize=8, color=INK)
+            said = f"±{_rms(change):.2g} on {_rms(old):.2g}"
+            if not np.isfinite(change).all():
+                said = "numbers ended"
+            axes.set_xlabel(said, fontsize=8, color=INK)
             if index == 0:
                 axes.set_title(f"update {update}", fontsize=10, color=INK)
         row[0].set_ylabel(name, fontsize=10, color=INK)

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -152,3 +153,24 @@ def test_real_numbers(hebbax, refused, tmp_path, monkeypatch):
     assert "test squared error after updates" in hebbax(*words, "--no-baselines").out
     line = refused("evaluate", rule_file, "--task", "sinusoids", "--online", "--steps", 3)
     assert "--online judges classes only; --task sinusoids is measured by its squared" in line
+
+
+def test_numbers_that_end_are_said(hebbax, tmp_path):
+    rule, path = Blur(normalization=None), tmp_path / "rule.safetensors"
+    theta = rule.init(jax.random.key(0))
+    growing = eqx.tree_at(lambda t: t.f_tilde, theta, jax.numpy.float32(1e6))
+    save_rule(path, rule, growing, {"measured_updates": 3})
+    words = ("evaluate", path, "--task", "iris", "--no-baselines", "--seeds", 2, "--batch", 8)
+    outcome = hebbax(*words, "--steps", 10)
+    assert outcome.status == 1
+    assert "overflow" in outcome.out.splitlines()[-3]
+    assert f"warning: {path}: the numbers of 2 of 2 networks end: from update" in outcome.err
+    assert f"10 updates: {path} was trained and measured with no more than 3" in outcome.err
+    outcome = hebbax(*words, "--steps", 10, "--json")
+    assert outcome.status == 1
+    learner = outcome.json["learners"]["rule"]
+    assert learner["accuracy_mean"][-1] is None
+    assert learner["accuracy_mean"][0] > 0
+    assert "2 of 2 networks end" in outcome.json["warnings"][0]
+    outcome = hebbax(*words, "--steps", 3)
+    assert (outcome.status, "warning" in outcome.err) == (0, False)
