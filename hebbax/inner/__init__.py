@@ -8,6 +8,10 @@ from hebbax.inner._finite import check_theta as check_theta
 from hebbax.inner._online import OnlineCurves as OnlineCurves
 from hebbax.inner._online import best_online_backprop as best_online_backprop
 from hebbax.inner._online import evaluate_online as evaluate_online
+from hebbax.inner._opponents import NORMALIZED as NORMALIZED
+from hebbax.inner._opponents import UNTRAINED as UNTRAINED
+from hebbax.inner._opponents import Opponent as Opponent
+from hebbax.inner._opponents import opponents as opponents
 from hebbax.inner._standard import FARTHEST as FARTHEST
 from hebbax.inner._standard import WINDOW as WINDOW
 from hebbax.inner._standard import standardize_online as standardize_online

@@ -13,7 +13,8 @@ def test_table(hebbax, rule_file, monkeypatch):
     monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD", "adam": "Adam"})
     outcome = hebbax("evaluate", rule_file, "--task", "iris", *SMALL)
     assert outcome.status == 0
-    for text in ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "rate", "±"):
+    texts = ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "best step size", "±")
+    for text in (*texts, "Adam, normalised", "not meta-trained"):
         assert text in outcome.out
     assert "compiled in" in outcome.out
     assert "evaluating" in outcome.err
