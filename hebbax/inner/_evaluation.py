@@ -1,6 +1,7 @@
 """`evaluate`: train networks with a rule and watch them on a whole test set."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,14 +9,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
 from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.networks import Given, Units, as_units, between
-from hebbax.rules import AbstractRule
-from hebbax.tasks import AbstractFamily
+from hebbax.rules import AbstractRule, Sizes
+from hebbax.tasks import AbstractFamily, Batches
+
+BYTES = 4
+"""Of a number."""
+AT_ONCE = 64 * 1024**2
+"""Bytes of batches that are drawn at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +76,7 @@ def evaluate(
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
     from such batches, and targets that are not one-hot.
     """
+    keep_programs()
     for name, value in {
         "steps": steps,
         "batch": batch,
@@ -85,14 +93,11 @@ def evaluate(
     key = jax.random.key(0) if key is None else key
     check_judged(rule, family, batch, key)
     keys = jax.random.split(key, seeds)
-    share, loss = _evaluate(
-        rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
-    )
+    share, loss = _evaluate(rule, theta, family, as_units(hidden), batch, test_batch, keys, flags)
     chosen = np.asarray(points) - 1
-    return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
+    return Curves(np.asarray(points), share.T[:, chosen], loss.T[:, chosen])
 
 
-@eqx.filter_jit
 def _evaluate(
     rule: AbstractRule,
     theta: PyTree,
@@ -101,21 +106,72 @@ def _evaluate(
     batch: int,
     test_batch: int,
     keys: Key[Array, " seeds"],
-    flags: Bool[Array, " steps"],
-) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
+    flags: Bool[np.ndarray, " steps"],
+) -> tuple[Float[np.ndarray, "steps seeds"], Float[np.ndarray, "steps seeds"]]:
+    # Data are drawn by a program of their own, which all rules share; so all families of the same
+    # sizes share the one that learns, which takes longest to compile.
     sizes = between(hidden, family.inputs, family.outputs, family.image)
+    k_tasks, k_nets, k_data = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
+    nets = _begin(rule, theta, k_nets, sizes)
+    test = _test_sets(family, k_tasks)
+    row = BYTES * len(keys) * batch * (family.inputs + family.outputs)
+    pieces = math.ceil(len(flags) / max(1, AT_ONCE // row))
+    # Of one length, and so one program; what is beyond the end of the last is not looked at.
+    length = math.ceil(len(flags) / pieces)
+    looks = np.pad(flags, (0, pieces * length - len(flags))).reshape(pieces, length)
+    seen = []
+    for piece, after in enumerate(looks):
+        xs, ys = _batches(family, k_tasks, k_data, jnp.asarray(piece * length), length, batch)
+        nets, judged = _learn(rule, theta, nets, xs, ys, test, test_batch, jnp.asarray(after))
+        seen.append(jax.tree.map(np.asarray, judged))
+    share, loss = (np.concatenate(arrays)[: len(flags)] for arrays in zip(*seen, strict=True))
+    return share, loss
 
-    def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
-        k_task, k_net, k_data = jax.random.split(key, 3)
-        return rule.init_network(theta, k_net, sizes), k_task, k_data
 
-    def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
-        x, y = family.draw(k_task).stream(key, 1, batch)
-        return rule.update(theta, net, x[0], y[0])[0]
+@eqx.filter_jit
+def _begin(rule: AbstractRule, theta: PyTree, keys: Key[Array, " seeds"], sizes: Sizes) -> PyTree:
+    return jax.vmap(lambda key: rule.init_network(theta, key, sizes))(keys)
 
-    def judge(net: Any, k_task: PRNGKeyArray) -> tuple[Array, Array]:
-        x, y = family.draw(k_task).test_set()
 
+@eqx.filter_jit
+def _test_sets(family: AbstractFamily, k_tasks: Key[Array, " seeds"]) -> Batches:
+    """Return the test set of each task `[seeds, n, …]`, or the one `[n, …]` of a single task."""
+    if family.draw(k_tasks[0]) is family:
+        return family.test_set()
+    return jax.vmap(lambda k_task: family.draw(k_task).test_set())(k_tasks)
+
+
+@eqx.filter_jit
+def _batches(
+    family: AbstractFamily,
+    k_tasks: Key[Array, " seeds"],
+    k_data: Key[Array, " seeds"],
+    first: Int[Array, ""],
+    steps: int,
+    batch: int,
+) -> Batches:
+    """Return the batches of `steps` updates from the one of index `first`, `[steps, seeds, …]`."""
+
+    def one(k_task: PRNGKeyArray, key: PRNGKeyArray, index: Any) -> Batches:
+        x, y = family.draw(k_task).stream(jax.random.fold_in(key, index), 1, batch)
+        return x[0], y[0]
+
+    every = jax.vmap(one, in_axes=(0, 0, None))
+    return jax.vmap(lambda index: every(k_tasks, k_data, index))(first + jnp.arange(steps))
+
+
+@eqx.filter_jit
+def _learn(
+    rule: AbstractRule,
+    theta: PyTree,
+    nets: PyTree,
+    xs: Float[Array, "steps seeds batch in"],
+    ys: Float[Array, "steps seeds batch out"],
+    test: Batches,
+    test_batch: int,
+    after: Bool[Array, " steps"],
+) -> tuple[PyTree, tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]]:
+    def judge(net: PyTree, x: Array, y: Array) -> tuple[Array, Array]:
         def piece(x: Array, y: Array) -> Float[Array, "2"]:
             prediction = rule.predict(theta, net, x)
             return len(x) * jnp.stack([accuracy(prediction, y), cross_entropy(prediction, y)])
@@ -129,10 +185,11 @@ def _evaluate(
             total = total + piece(x[whole:], y[whole:])
         return total[0] / len(x), total[1] / len(x)
 
-    nets, k_tasks, k_data = jax.vmap(begin)(keys)
+    def update(nets: PyTree, index: Any) -> PyTree:
+        return jax.vmap(lambda net, x, y: rule.update(theta, net, x, y)[0])(
+            nets, xs[index], ys[index]
+        )
 
-    def update(nets: Any, index: Any) -> Any:
-        data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
-        return jax.vmap(learn)(nets, k_tasks, data)
-
-    return watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)[1]
+    of_each = 0 if test[0].ndim == 3 else None
+    judges = jax.vmap(judge, in_axes=(0, of_each, of_each))
+    return watch(update, nets, lambda nets: judges(nets, *test), after)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
@@ -67,6 +68,7 @@ def evaluate_online(
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
     from single examples, and targets that are not one-hot.
     """
+    keep_programs()
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._standard import WINDOW, standardize_online
 from hebbax.rules import AbstractRule
 
@@ -142,6 +143,7 @@ def timed(
     keys: Key[Array, " seeds"],
 ) -> tuple[Int[np.ndarray, "thetas seeds rows"], float]:
     """Return what networks of each θ predict, and the seconds for one row of one of them."""
+    keep_programs()
     missing = -len(rows) % chunk
     x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
     y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
