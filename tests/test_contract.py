@@ -10,8 +10,7 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax import _cache
-from hebbax.cli import _jax
+from hebbax import _cache, _programs
 from hebbax.data import _find
 
 
@@ -106,7 +105,7 @@ def test_importing_computes_nothing():
 
 def test_one_cache_for_downloads_and_programs(tmp_path, monkeypatch):
     monkeypatch.setenv("HEBBAX_CACHE", str(tmp_path))
-    assert _find.cache_folder() == _jax.cache_folder() == _cache.cache_folder() == tmp_path
+    assert _find.cache_folder() == _programs.cache_folder() == _cache.cache_folder() == tmp_path
     monkeypatch.delenv("HEBBAX_DATA", raising=False)
     assert _find.roots(None) == (tmp_path,)
     monkeypatch.setenv("HEBBAX_CACHE", "~/kept")

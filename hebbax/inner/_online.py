@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._tuning import at_each_rate
@@ -89,6 +90,7 @@ def measure_online(
     key: PRNGKeyArray | None = None,
 ) -> tuple[OnlineCurves, Bool[np.ndarray, "seeds steps"]]:
     """Do what `evaluate_online` does but warn; return when networks were finite, too."""
+    keep_programs()
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")

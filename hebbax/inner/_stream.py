@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._standard import WINDOW, standardize_online
 from hebbax.rules import AbstractRule
@@ -152,6 +153,7 @@ def timed(
 
     The latter are those for one row of one network.
     """
+    keep_programs()
     missing = -len(rows) % chunk
     x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
     y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)

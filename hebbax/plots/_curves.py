@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hebbax.inner import Curves, check_theta, watch
+from hebbax.inner import Curves, check_theta
 from hebbax.losses import accuracy, check_classes
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -225,7 +225,6 @@ def _plane(low: np.ndarray, high: np.ndarray, resolution: int) -> Float[Array, "
     return jnp.asarray(np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), jnp.float32)
 
 
-@eqx.filter_jit
 def _watch(
     rule: AbstractRule,
     theta: PyTree,
@@ -238,23 +237,45 @@ def _watch(
 ) -> tuple[Float[Array, "looks points _"], Float[Array, " looks"]]:
     """Return class probabilities on the plane and test accuracies after each of `updates`."""
     k_task, k_net, k_data = jax.random.split(key, 3)
+    # Apart from the data, which each family draws in its own way, all of one size share programs.
+    data = _drawn(family, k_task, k_data, max(1, updates[-1]), batch)
+    xs, ys, test_x, test_y = map(np.asarray, data)
+    net, seen = _begin(rule, theta, k_net, sizes), []
+    for count in range(updates[-1] + 1):
+        if count:
+            net = _learn(rule, theta, net, xs[count - 1], ys[count - 1])
+        if count in updates:
+            seen.append(_look(rule, theta, net, plane, test_x, test_y))
+    shares, rights = zip(*seen, strict=True)
+    return jnp.stack(shares), jnp.stack(rights)
+
+
+@eqx.filter_jit
+def _drawn(
+    family: AbstractFamily, k_task: PRNGKeyArray, k_data: PRNGKeyArray, steps: int, batch: int
+) -> tuple[Array, Array, Array, Array]:
     task = family.draw(k_task)
-    test_x, test_y = task.test_set()
-    net = rule.init_network(theta, k_net, sizes)
+    return *task.stream(k_data, steps, batch), *task.test_set()
 
-    def look(net: Any) -> tuple[Array, Array]:
-        logits = rule.predict(theta, net, plane)
-        if sizes[-1] == 1:
-            logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
-        return jax.nn.softmax(logits), accuracy(rule.predict(theta, net, test_x), test_y)
 
-    fresh = jax.tree.map(lambda a: a[None], look(net))
-    if updates[-1] == 0:
-        return fresh
-    xs, ys = task.stream(k_data, updates[-1], batch)
-    after = np.isin(np.arange(updates[-1]) + 1, updates)
-    _, seen = watch(lambda net, i: rule.update(theta, net, xs[i], ys[i])[0], net, look, after)
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b])[np.asarray(updates)], fresh, seen)
+@eqx.filter_jit
+def _begin(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[int, ...]) -> PyTree:
+    return rule.init_network(theta, key, sizes)
+
+
+@eqx.filter_jit
+def _learn(rule: AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> PyTree:
+    return rule.update(theta, net, x, y)[0]
+
+
+@eqx.filter_jit
+def _look(
+    rule: AbstractRule, theta: PyTree, net: PyTree, plane: Any, test_x: Any, test_y: Any
+) -> tuple[Array, Array]:
+    logits = rule.predict(theta, net, plane)
+    if logits.shape[1] == 1:
+        logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
+    return jax.nn.softmax(logits), accuracy(rule.predict(theta, net, test_x), test_y)
 
 
 def _share_right(right: Any, share: Any) -> str:

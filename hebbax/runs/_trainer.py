@@ -8,6 +8,7 @@ from typing import Any, overload
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures, Given
 from hebbax.outer import Curriculum, MetaTraining, Workers, as_training, shows_settings
@@ -77,6 +78,10 @@ def meta_train(
     In a program of several processes (`jax.distributed`) all call this with the same arguments
     and a directory that all can read; the first writes.
 
+    Compiled programs are kept in `$HEBBAX_CACHE/xla` for the next process, if nobody else can write
+    there and JAX has not been told of another folder (`JAX_COMPILATION_CACHE_DIR`);
+    `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
+
     Settings can be given as one, `meta_train(hebbax.MetaTraining(rule, family, …), directory=…)`.
 
     **Arguments:**
@@ -134,6 +139,7 @@ def meta_train(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
         )
+    keep_programs()
     training = as_training(rule, *others, **settings)
     directory = None if directory is None else Path(directory).absolute()
     for callback in callbacks:

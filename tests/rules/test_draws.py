@@ -1,0 +1,34 @@
+"""Arrays that are drawn together hold what each would hold alone, to the bit."""
+
+import jax
+import numpy as np
+import pytest
+
+from hebbax.rules._draws import SMALL, draws, keys_of
+
+SHAPES = [(3,), (2, 5, 7), (), (SMALL + 1,), (1,), (2, SMALL // 2), (0, 3), (33, 31)]
+
+
+def normal(key, shape):
+    return jax.random.normal(key, shape)
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("shapes", [SHAPES, SHAPES[:1]])
+def test_together_as_alone(impl, shapes):
+    keys = [*jax.random.split(jax.random.key(3, impl=impl), len(shapes))]
+    found = jax.jit(lambda keys: draws(normal, keys, shapes))(keys)
+    for array, key, shape in zip(found, keys, shapes, strict=True):
+        np.testing.assert_array_equal(array, jax.jit(normal, static_argnums=1)(key, shape))
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_keys_of_layers(impl):
+    key = jax.random.key(5, impl=impl)
+    for index, (folded, parts) in enumerate(
+        zip(keys_of(key, 3), keys_of(key, 3, parts=2), strict=True)
+    ):
+        expected = jax.random.fold_in(key, index)
+        assert (jax.random.key_data(folded) == jax.random.key_data(expected)).all()
+        split = jax.random.split(expected, 2)
+        assert (jax.random.key_data(parts) == jax.random.key_data(split)).all()
