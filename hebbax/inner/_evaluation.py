@@ -253,8 +253,8 @@ def _learn(
     judge: _Judge,
     theta: PyTree,
     lives: tuple[PyTree, Int[Array, " seeds"]],
-    batches: Batches,
-    test: Batches,
+    batches: tuple[Float[Array, "steps seeds batch in"], PyTree],
+    test: tuple[Array, PyTree],
     after: Bool[Array, " steps"],
 ) -> tuple[tuple[PyTree, Int[Array, " seeds"]], tuple[Float[Array, "steps seeds"], ...]]:
     """Return networks and how long they were finite, after updates that are counted on."""
