@@ -40,7 +40,7 @@ def draws(
 def keys_of(key: PRNGKeyArray, count: int, parts: int | None = None) -> Any:
     """Return `fold_in(key, i)` for i below `count`, or each split into `parts`."""
 
-    def one(i: Any) -> PRNGKeyArray:
+    def one(i: Any) -> Any:
         folded = jax.random.fold_in(key, i)
         return folded if parts is None else jax.random.split(folded, parts)
 
