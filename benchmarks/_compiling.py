@@ -22,6 +22,5 @@ def compiled(function, *arguments):
 
 def report(row):
     """Return the three numbers of a row as a column of width `WIDTH`."""
-    return "".join(
-        f"{row[f'{phase}_s']:{width}.1f}" for phase, width in zip(PHASES, WIDTHS, strict=True)
-    )
+    columns = zip(PHASES, WIDTHS, strict=True)
+    return "".join(f"{row[f'{phase}_s']:{width}.1f}" for phase, width in columns)

@@ -12,8 +12,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._draws import numbered
 from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
@@ -143,9 +144,10 @@ class Problem(AbstractProblem):
     ) -> tuple[Particle, Value]:
         """Make `unroll` updates on fresh batches, or the first `taken` of them."""
         k_data = jax.random.split(particle.key)[0]
+        keys = numbered(k_data, len(self.families), self._task_keys)
         nets, values, metrics = [], {}, {}
         for group, before in zip(self._groups(), particle.nets, strict=True):
-            sampled = [self._sample(i, k_data, particle.position, unroll) for i in group]
+            sampled = [self._sample(i, keys[i], particle.position, unroll) for i in group]
             episodes = jax.tree.map(lambda *a: jnp.concatenate(a), *sampled)
             episodes, before = self.layout.split_inner((episodes, before))
 
@@ -173,20 +175,28 @@ class Problem(AbstractProblem):
             groups.setdefault(kind, []).append(index)
         return list(groups.values())
 
-    def _sample(
-        self, index: int, key: PRNGKeyArray, position: Int[Array, ""] | int, unroll: int
-    ) -> Episode:
-        """Return episodes of the `tasks` tasks of a family, from `position` of their lifetime."""
+    def _task_keys(self, key: PRNGKeyArray) -> Key[Array, "tasks 2"]:
+        """Return the keys that decide each of the `tasks` tasks of a family, and its episode."""
+        return jax.vmap(jax.random.split)(jax.random.split(key, self.tasks))
 
-        def one(key: PRNGKeyArray) -> Episode:
-            k_task, k_episode = jax.random.split(key)
+    def _sample(
+        self,
+        index: int,
+        keys: Key[Array, "tasks 2"],
+        position: Int[Array, ""] | int,
+        unroll: int,
+    ) -> Episode:
+        """Return episodes of the tasks of a family, from `position` of their lifetime."""
+
+        def one(keys: Key[Array, "2"]) -> Episode:
+            k_task, k_episode = keys
             task = self.families[index].draw(k_task)
             if not isinstance(position, int):
                 later = jax.random.fold_in(k_episode, position)
                 k_episode = jnp.where(position == 0, k_episode, later)
             return task.sample(k_episode, unroll, self.objective.batch, self.objective.query)
 
-        return jax.vmap(one)(jax.random.split(jax.random.fold_in(key, index), self.tasks))
+        return jax.vmap(one)(keys)
 
     def _learn(
         self, theta: PyTree, net: PyTree, episode: Episode, position: Any, taken: Any

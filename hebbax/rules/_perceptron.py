@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._draws import draws, numbered
 from hebbax.networks import Layer, Wiring, from_rows, gather, mlp, spread
-from hebbax.rules._draws import draws, keys_of
 from hebbax.rules._rule import Sizes, as_wiring
 
 Signal = Float[Array, "1 _ batch"]
@@ -89,7 +89,7 @@ def draw_perceptron(key: PRNGKeyArray, sizes: Sizes) -> Perceptron:
     """Draw weights of variance one over the number of senders; biases are zero."""
     wiring = as_wiring(sizes)
     shapes = [(layer.senders, layer.rows) for layer in wiring.layers]
-    drawn = draws(jax.random.normal, [*keys_of(key, len(shapes))], shapes)
+    drawn = draws(jax.random.normal, [*numbered(key, len(shapes), lambda k: k)], shapes)
     weights = tuple(w / jnp.sqrt(w.shape[0]) for w in drawn)
     biases = tuple(jnp.zeros(rows) for _, rows in shapes)
     return Perceptron(weights, biases, None if wiring.chain else wiring)

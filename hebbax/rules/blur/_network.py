@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._draws import draws, numbered
 from hebbax.networks import Layer, Wiring, mlp
-from hebbax.rules._draws import draws, keys_of
 from hebbax.rules.blur._normalization import Statistics, column_norm
 
 Block = Float[Array, "s _ _"]
@@ -92,7 +92,7 @@ def draw(
     """
     asked: list[tuple[PRNGKeyArray, tuple[int, ...], float]] = []
     places: list[tuple[int, int | None, dict[int, int]]] = []
-    keys = keys_of(key, len(wiring.layers), parts=3)
+    keys = numbered(key, len(wiring.layers), lambda k: jax.random.split(k, 3))
     for layer, (k_weight, k_bias, k_backward) in zip(wiring.layers, keys, strict=True):
 
         def ask(k: PRNGKeyArray, shape: tuple[int, ...], senders: float) -> int:

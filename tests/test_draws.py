@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from hebbax.rules._draws import SMALL, draws, keys_of
+from hebbax._draws import SMALL, draws, numbered
 
 SHAPES = [(3,), (2, 5, 7), (), (SMALL + 1,), (1,), (2, SMALL // 2), (0, 3), (33, 31)]
 
@@ -23,12 +23,14 @@ def test_together_as_alone(impl, shapes):
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
-def test_keys_of_layers(impl):
+def test_numbered_keys(impl):
     key = jax.random.key(5, impl=impl)
-    for index, (folded, parts) in enumerate(
-        zip(keys_of(key, 3), keys_of(key, 3, parts=2), strict=True)
-    ):
-        expected = jax.random.fold_in(key, index)
-        assert (jax.random.key_data(folded) == jax.random.key_data(expected)).all()
-        split = jax.random.split(expected, 2)
-        assert (jax.random.key_data(parts) == jax.random.key_data(split)).all()
+
+    def derive(key):
+        return jax.vmap(jax.random.split)(jax.random.split(key, 3))
+
+    found = numbered(key, 4, derive)
+    assert found.shape == (4, 3, 2)
+    for index, keys in enumerate(found):
+        expected = derive(jax.random.fold_in(key, index))
+        assert (jax.random.key_data(keys) == jax.random.key_data(expected)).all()

@@ -37,12 +37,11 @@ def draws(
     ]
 
 
-def keys_of(key: PRNGKeyArray, count: int, parts: int | None = None) -> Any:
-    """Return `fold_in(key, i)` for i below `count`, or each split into `parts`."""
+def numbered(key: PRNGKeyArray, count: int, derive: Callable[[PRNGKeyArray], Any]) -> Any:
+    """Return `derive(fold_in(key, i))` for each i below `count`, stacked: keys made of keys."""
 
-    def one(i: Any) -> PRNGKeyArray:
-        folded = jax.random.fold_in(key, i)
-        return folded if parts is None else jax.random.split(folded, parts)
+    def one(i: Any) -> Any:
+        return derive(jax.random.fold_in(key, i))
 
     if _by_place(key):
         return jax.vmap(one)(jnp.arange(count))
