@@ -40,12 +40,11 @@ class Rules(Command):
         from rich import box
         from rich.table import Table
 
-        from hebbax import zoo
-        from hebbax.cli._rule import find_rule
+        from hebbax import _shipped
 
-        found = [find_rule(name) for name in zoo.list()]
+        found = [_shipped.summary(name) for name in _shipped.names()]
         if self.json:
-            print_json([rule.summary() for rule in found])
+            print_json(found)
             return 0
         place = console()
         if not found:
@@ -54,8 +53,7 @@ class Rules(Command):
         table = Table(box=box.SIMPLE_HEAD)
         for heading in ("name", "family", "states", "θ", "what it is"):
             table.add_column(heading, justify="right" if heading in ("states", "θ") else "left")
-        for rule in found:
-            summary = rule.summary()
+        for summary in found:
             states = summary["states"]
             table.add_row(
                 summary["name"],

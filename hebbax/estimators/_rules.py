@@ -13,6 +13,10 @@ from hebbax.inner import check_theta
 from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
+TABLE_RULE = REGRESSION_RULE = "blur/lasting"
+STREAM_RULE = next(name for name in ("blur/stream", "blur/mnist") if name in zoo.list())
+"""What estimators take where they are given no rule, in `fit` and in `partial_fit`."""
+
 
 class FoundRule(NamedTuple):
     """A rule, its θ, and its card, empty for a pair."""

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import correct
+from hebbax.losses import check_classes, correct
 from hebbax.networks import Given, Units, as_units, between
-from hebbax.rules import AbstractRule
+from hebbax.rules import AbstractRule, Backprop
 from hebbax.tasks import AbstractFamily
 
 AT_ONCE = 8
@@ -69,7 +70,7 @@ def evaluate_online(
     **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
 
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from single examples, a θ that is not finite, and targets that are not one-hot.
+    from single examples, a θ that is not finite, and targets that are no classes or not one-hot.
     """
     found, finite = measure_online(
         rule, theta, family, hidden=hidden, steps=steps, seeds=seeds, key=key
@@ -89,11 +90,13 @@ def measure_online(
     key: PRNGKeyArray | None = None,
 ) -> tuple[OnlineCurves, Bool[np.ndarray, "seeds steps"]]:
     """Do what `evaluate_online` does but warn; return when networks were finite, too."""
+    keep_programs()
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
     check_theta(theta)
     key = jax.random.key(0) if key is None else key
+    check_classes("evaluate_online", family.goal, family.name)
     check_judged(rule, family, 1, key)
     keys = jax.random.split(key, seeds)
     found, finite = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
@@ -145,7 +148,7 @@ def best_online_backprop(
 
     **Arguments:**
 
-    - `optimizer`: `sgd`, `momentum` or `adam`.
+    - `optimizer`: `sgd`, `momentum`, `adam`, `nadamw` or `muon`.
     - `rates`: learning rates to choose from; four orders of magnitude by default.
     - `settings`: passed to `evaluate_online`.
 
@@ -154,9 +157,8 @@ def best_online_backprop(
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
     """
     rates, lifetimes = at_each_rate(
-        optimizer,
+        Backprop(optimizer, activation=activation),
         rates,
-        activation,
         lambda rule, theta: measure_online(rule, theta, family, **settings)[0].cumulative,
     )
     found = np.stack(lifetimes)

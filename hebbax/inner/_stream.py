@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._standard import WINDOW, standardize_online
 from hebbax.rules import AbstractRule
@@ -152,6 +153,7 @@ def timed(
 
     The latter are those for one row of one network.
     """
+    keep_programs()
     missing = -len(rows) % chunk
     x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
     y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
@@ -163,8 +165,9 @@ def timed(
     found, kept = map(np.asarray, compiled(*arguments))
     seconds = (time.perf_counter() - begin) / (found.shape[0] * found.shape[1] * len(rows))
     # A prediction is that of the networks after the update before.
-    answered = np.asarray((found >= 0).all(axis=3))
-    finite = np.concatenate([answered[:, :, 1:], kept[:, :, None]], axis=2)
+    finite = np.concatenate(
+        [np.asarray((found >= 0).all(axis=3))[:, :, 1:], kept[:, :, None]], axis=2
+    )
     said = found.reshape(*found.shape[:2], -1)[:, :, : len(rows)].astype(np.int32)
     return said, finite, seconds
 

@@ -1,8 +1,9 @@
 """`MetaTraining`: the settings of a meta-training, checked once."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax.devices import DeviceGrid, check_not_forked
 from hebbax.inner import check_theta
-from hebbax.losses import check_labels
+from hebbax.losses import CLASSES, check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -23,6 +24,7 @@ from hebbax.tasks import AbstractFamily
 
 LOOKED_AT = 8
 """Rows of a batch and of a query set that show whether targets are labels."""
+F = TypeVar("F", bound=Callable[..., Any])
 COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
 
 
@@ -100,6 +102,8 @@ class MetaTraining:
                 f"objective must be one of hebbax.objectives or of a subclass of AbstractObjective "
                 f"that defines judge, or a Curriculum of one; got {judged!r}."
             )
+        for family in self.all_families:
+            judged.check_family(family)
         if not isinstance(self.method, AbstractMethod):
             raise ValueError(
                 f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
@@ -107,8 +111,8 @@ class MetaTraining:
             )
         if not _is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
-        if judged.needs_labels:
-            for family in self.all_families:
+        for family in self.all_families:
+            if judged.classes_only and family.goal == CLASSES:
                 check_labels(
                     f"the targets of {family.name}", _some_targets(family, jax.random.key(0))
                 )
@@ -176,6 +180,16 @@ class MetaTraining:
             )
             networks[label(sizes)] = sum(leaf.size for leaf in jax.tree.leaves(net))
         return networks
+
+
+def shows_settings(function: F) -> F:
+    """Let `help` and `inspect.signature` of a function that calls `as_training` show settings."""
+    own: Any = inspect.signature(function)
+    given = inspect.signature(MetaTraining).parameters.values()
+    settings = [p.replace(name="family") if p.name == "families" else p for p in given]
+    kept = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    setattr(function, "__signature__", own.replace(parameters=[*settings, *kept]))  # noqa: B010
+    return function
 
 
 def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: Any) -> MetaTraining:

@@ -25,6 +25,7 @@ from hebbax.plots._curves import (
     _share_right,
     _test_points,
     _watch,
+    check_plane,
 )
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -75,11 +76,7 @@ def decision_film(
         raise ValueError(f"updates must ascend from 0 or more; got {updates}.")
     if not learners or not families:
         raise ValueError("there must be at least one learner and one family; got none.")
-    for family in families:
-        if family.inputs != 2:
-            raise ValueError(
-                f"families must have two inputs; got {family.name} with {family.inputs}."
-            )
+    check_plane(families)
     key = jax.random.key(0) if key is None else key
     side = 0.9 * PANEL
     figure = Picture(

@@ -13,7 +13,8 @@ def test_table(hebbax, rule_file, monkeypatch):
     monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD", "adam": "Adam"})
     outcome = hebbax("evaluate", rule_file, "--task", "iris", *SMALL)
     assert outcome.status == 0
-    for text in ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "rate", "±"):
+    texts = ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "best step size", "±")
+    for text in (*texts, "Adam, normalised", "not meta-trained"):
         assert text in outcome.out
     assert "compiled in" in outcome.out
     assert "evaluating" in outcome.err
@@ -138,6 +139,21 @@ def test_what_has_no_accuracy_is_refused(refused, rule_file):
     assert "RULE unsupervised/small makes features" in line
     line = refused("evaluate", rule_file, "--task", "iris", "--online", "--steps", 5)
     assert "learns nothing from fewer than 2 examples at once; got --online" in line
+
+
+def test_real_numbers(hebbax, refused, tmp_path, monkeypatch):
+    rule, rule_file = Blur(normalization=None), tmp_path / "one.safetensors"
+    save_rule(rule_file, rule, rule.init(jax.random.key(0)))
+    monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD"})
+    words = ("evaluate", rule_file, "--task", "sinusoids", *SMALL)
+    result = hebbax(*words, "--json").json
+    assert (result["metric"], result["higher_is_better"]) == ("squared_error", False)
+    learner = result["learners"]["rule"]
+    assert np.shape(learner["squared_error"]) == (2, 3)
+    assert "accuracy" not in learner
+    assert "test squared error after updates" in hebbax(*words, "--no-baselines").out
+    line = refused("evaluate", rule_file, "--task", "sinusoids", "--online", "--steps", 3)
+    assert "--online judges classes only; --task sinusoids is measured by its squared" in line
 
 
 def test_numbers_that_end_are_said(hebbax, tmp_path):

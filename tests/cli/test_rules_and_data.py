@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from hebbax import Backprop, Blur, Hebbian, MetaRnn, Vsml, data, save_rule, zoo
 from hebbax.cli import _zoo_table as zoo_table
+from hebbax.cli._rule import find_rule
 
 
 def test_show_prints_labelled_matrices(hebbax, rule_file):
@@ -111,7 +112,11 @@ def test_show_a_genome_for_each_layer(hebbax, tmp_path):
 
 
 def test_rules_lists_the_zoo(hebbax):
-    assert [rule["name"] for rule in hebbax("rules", "--json").json] == list(zoo.list())
+    listed = hebbax("rules", "--json").json
+    assert [rule["name"] for rule in listed] == list(zoo.list())
+    # The list is made of the files' headers, by themselves.
+    wholes = [find_rule(name).summary() for name in zoo.list()]
+    assert listed == [{**whole, "path": str(whole["path"])} for whole in wholes]
     outcome = hebbax("rules")
     assert outcome.status == 0
     assert all(name in outcome.out for name in zoo.list())

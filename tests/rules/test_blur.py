@@ -1,7 +1,9 @@
 """What must hold of Blur whatever the genome: symmetries, options, bad input."""
 
+import dataclasses
 import functools
-import itertools
+import typing
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,36 +12,80 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.rules.blur import Network, Normalization, Oja, Synapses
+from hebbax.rules.blur import (
+    Network,
+    Normalization,
+    Oja,
+    Saturation,
+    SynapseNormalization,
+    Synapses,
+)
 
 SIZES = (5, 6, 4, 3)
+# Few sets that combine what does not exclude each other: interactions are tested as well.
 OPTIONS = {
     "default": {},
-    "three states": {"states": 3, "genome_init": "random", "init_scale": 0.3},
-    "symmetric": {"symmetric": True},
-    "single state": {"single_state": True, "symmetric": True},
-    "program": {"normalization": None, "synapse_normalization": None, "reduction": "sum"},
-    "no bias": {"bias": False},
-    "no normalization": {"normalization": None},
-    "hidden normalization": {"normalization": {"last": False}},
-    "forward normalization": {"normalization": {"passes": "forward"}},
-    "backward normalization": {"normalization": {"passes": "backward"}},
-    "stored": {"synapse_normalization": {"form": "stored", "learn": True}},
-    "multiplicative": {"backward_update": "multiplicative"},
-    "second state": {"backward_update": "multiplicative_second_state"},
-    "oja full": {"oja": "full"},
-    "oja relative": {"oja": "relative", "learn_keep": False},
-    "oja first": {"oja": "first"},
-    "oja weights": {"oja": "weights", "symmetric": True},
-    "oja activations": {"oja": "activations", "symmetric": True, "single_state": True},
-    "tanh saturation": {"saturation": "tanh"},
-    "exponential saturation": {"saturation": "exponential"},
-    "error": {"feedback": "error"},
-    "residual": {"feedback": "residual"},
-    "layer genomes": {"layer_genomes": 3, "init_scale": 0.1},
-    "forward presynaptic": {"forward_presynaptic": True},
-    "gain": {"fan_in": True, "learn_synapse_gain": True},
+    "program": {
+        "normalization": None,
+        "synapse_normalization": None,
+        "reduction": "sum",
+        "oja": "full",
+        "feedback": "error",
+    },
+    "three states": {
+        "states": 3,
+        "genome_init": "random",
+        "init_scale": 0.3,
+        "normalization": {"last": False},
+        "backward_update": "multiplicative",
+        "oja": "first",
+        "saturation": "tanh",
+    },
+    "symmetric": {
+        "symmetric": True,
+        "normalization": {"passes": "forward"},
+        "forward_presynaptic": True,
+        "oja": "weights",
+        "feedback": "residual",
+    },
+    "single state": {
+        "single_state": True,
+        "symmetric": True,
+        "oja": {"form": "activations", "learn": False},
+        "bias": False,
+    },
+    "stored": {
+        "synapse_normalization": {"form": "stored", "learn": True},
+        "normalization": {"passes": "backward"},
+        "backward_update": "multiplicative_second_state",
+        "saturation": "exponential",
+    },
+    "layer genomes": {
+        "layer_genomes": 3,
+        "init_scale": 0.1,
+        "oja": "relative",
+        "learn_keep": False,
+        "fan_in": True,
+        "learn_synapse_gain": True,
+    },
 }
+
+
+def test_the_sets_hold_every_choice():
+    """Of every option with a list of allowed values, and both of every switch."""
+    rules = [hx.Blur(**{"init_scale": 0.2, **options}) for options in OPTIONS.values()]
+    for options in (hx.Blur, Normalization, SynapseNormalization, Oja, Saturation):
+        for name, hint in typing.get_type_hints(options).items():
+            allowed = set(typing.get_args(hint)) if typing.get_origin(hint) is Literal else set()
+            allowed |= {True, False} if hint is bool else set()
+            found = {getattr(each, name) for rule in rules for each in parts(rule, options)}
+            assert allowed <= found, (options.__name__, name, allowed - found)
+
+
+def parts(rule, kind):
+    """Return the rule, or its groups of options, of one kind."""
+    groups = (rule, *(getattr(rule, field.name) for field in dataclasses.fields(rule)))
+    return [each for each in groups if isinstance(each, kind)]
 
 
 @pytest.fixture(params=[*OPTIONS.values()], ids=[*OPTIONS])
@@ -413,11 +459,14 @@ def test_layer_genomes_need_their_depth(key):
         rule.init_network(rule.init(key), key, SIZES)
 
 
+ACTIVATIONS = ["none", "tanh", "relu", "relu_tanh", "sigmoid", "leaky_relu"]
+
+
+# Each once in either place.
 @pytest.mark.parametrize(
-    ("forward", "backward"),
-    [*itertools.product(["none", "tanh", "relu", "relu_tanh", "sigmoid", "leaky_relu"], repeat=2)],
+    ("forward", "backward"), [*zip(ACTIVATIONS, ACTIVATIONS[2:] + ACTIVATIONS[:2], strict=True)]
 )
-def test_any_pair_of_activations_runs(key, forward, backward):
+def test_activations_of_both_passes(key, forward, backward):
     rule = hx.Blur(forward_activation=forward, backward_activation=backward)
     theta = rule.init(key)
     net = rule.init_network(theta, key, (4, 5, 3))

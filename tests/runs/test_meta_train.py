@@ -83,9 +83,6 @@ def no_compilation(monkeypatch):
         monkeypatch.setattr(engine, "compile", refuse)
 
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
 # What is learnt
 
 

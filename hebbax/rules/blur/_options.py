@@ -17,6 +17,7 @@ from hebbax._options import (
 )
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule
+from hebbax.rules.blur._normalization import WINDOW
 
 
 class _Group:
@@ -46,7 +47,7 @@ class Normalization(_Group):
 
     passes: Literal["both", "forward", "backward"] = "both"
     last: bool = True
-    window: Annotated[float, POSITIVE] = 20.0
+    window: Annotated[float, POSITIVE] = WINDOW
 
 
 @dataclasses.dataclass(frozen=True)
