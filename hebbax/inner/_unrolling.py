@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax.devices import check_not_forked
-from hebbax.losses import Targets
+from hebbax.losses import Targets, check_labels
 from hebbax.rules import AbstractRule
 
 Remat = bool | Literal["segments"]
@@ -48,7 +48,8 @@ def unroll(
     **Returns:** the network after the last update, and what was predicted before each one,
     `[steps, batch, out]`, or seen after it.
 
-    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, or `remat` is unknown.
+    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, a rule of
+    hebbax is given `ys` that are no labels, or `remat` is unknown.
     """
     if xs.ndim != 3 or xs.shape[0] < 1:
         raise ValueError(
@@ -67,6 +68,10 @@ def unroll(
             f"ys must have the shape [{xs.shape[0]}, {xs.shape[1]}, out], a row for each row of "
             f"xs; got {list(ys.shape)}."
         )
+    # Rules of others may make something of any targets.
+    plain = ys is not None and not isinstance(ys, Targets)
+    if plain and type(rule).__module__.startswith("hebbax."):
+        check_labels("ys", ys)
     check_remat(remat)
     check_not_forked()
     return _unroll(rule, theta, net, xs, ys, remat, taken, look)

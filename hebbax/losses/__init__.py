@@ -10,4 +10,5 @@ from hebbax.losses._goal import Regression as Regression
 from hebbax.losses._goal import Targets as Targets
 from hebbax.losses._goal import check_classes as check_classes
 from hebbax.losses._goal import targets as targets
+from hebbax.losses._labels import check_labels as check_labels
 from hebbax.losses._ridge import few_shot_ridge as few_shot_ridge

@@ -12,14 +12,12 @@ if TYPE_CHECKING:
 
 # Genomes start around backpropagation (BLUR eq. 4); the noise tells the runs apart.
 # Outputs are not normalised: classes of toy functions are not equally frequent.
-# A keep gate of synapses that is learnt grows past 1, where networks overflow in the end.
 TOY_RULE: dict[str, Any] = {
     "init_scale": 0.1,
     "learn_synapse_gain": True,
-    "learn_keep": False,
     "feedback": "error",
     "normalization": {"last": False},
-    "synapse_normalization": {"learn": True},
+    "synapse_normalization": {"learn": True, "bounded": True},
 }
 QUICKSTART_RULE: dict[str, Any] = TOY_RULE
 

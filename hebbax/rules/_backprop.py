@@ -11,7 +11,7 @@ import optax.contrib
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._errors import check_choice
-from hebbax._optax import updates
+from hebbax._optax import check_needs, updates
 from hebbax._options import NOT_NEGATIVE, check_options
 from hebbax.losses import Targets, cross_entropy
 from hebbax.rules import activations
@@ -91,6 +91,8 @@ class Backprop(AbstractRule):
         check_options(self)
         if isinstance(self.optimizer, str):
             check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        else:
+            check_needs(self.optimizer(self.learning_rate))
         activations.plain(self.activation)
         if self.normalize_last and self.normalization is None:
             raise ValueError("normalize_last must be False without normalization; got True.")

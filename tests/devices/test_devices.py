@@ -162,7 +162,7 @@ def test_a_forked_child_is_told_and_does_not_hang(call):
     theta = rule.init(key)
     net = rule.init_network(theta, key, (2, 2))
     x, y = np.random.default_rng(0).normal(size=(8, 2)), np.arange(8) % 2
-    batches = jnp.ones((1, 2, 2)), jnp.ones((1, 2, 2))
+    batches = jnp.ones((1, 2, 2)), jnp.eye(2)[None]
     judged = hx.objectives.QueryCrossEntropy(steps=1, batch=2, query=2)
     fitted = hx.PlasticClassifier((rule, theta), hidden=(), steps=1).fit(x, y)
     calls = {
