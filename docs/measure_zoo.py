@@ -26,8 +26,8 @@ Test accuracy on whole test sets, images at their full size, after as many updat
 {zoo_table.BATCH} examples as the column says: mean of {SEEDS} networks with
 {zoo_table.HIDDEN[0]} hidden units. Adam has the best of 13 learning rates over four orders of
 magnitude, chosen on the test set for each column apart, which favours it. "-": not measured since
-synapses are bounded, before which they overflowed by then. `hebbax rules --evaluate` prints this table anew;
-`python docs/measure_zoo.py` wrote it, and the cards.
+synapses are bounded, before which they overflowed by then. `hebbax rules --evaluate` prints this
+table anew; `python docs/measure_zoo.py` wrote it, and the cards.
 """
 
 
