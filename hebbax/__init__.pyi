@@ -41,6 +41,8 @@ from .rule_file import save_rule as save_rule
 from .rules import AbstractRule as AbstractRule
 from .rules import Backprop as Backprop
 from .rules import Blur as Blur
+from .rules import ContinualBackprop as ContinualBackprop
+from .rules import Ensemble as Ensemble
 from .rules import FeedbackAlignment as FeedbackAlignment
 from .rules import Hebbian as Hebbian
 from .rules import MetaRnn as MetaRnn

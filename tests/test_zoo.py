@@ -18,7 +18,8 @@ def test_names_are_those_of_the_files():
 @pytest.mark.parametrize("name", zoo.list())
 def test_what_is_shipped(name):
     rule, theta = zoo.load(name)
-    assert type(rule).__name__.lower().removesuffix("rule") == name.split("/")[0]
+    learner = rule.rule if isinstance(rule, hx.Ensemble) else rule
+    assert type(learner).__name__.lower().removesuffix("rule") == name.split("/")[0]
     for leaf in jax.tree.leaves(theta):
         assert np.isfinite(leaf).all()
     card = zoo.card(name)

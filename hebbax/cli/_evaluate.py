@@ -177,8 +177,9 @@ class Evaluate(Command):
 
         trained = trained_hidden(card)
         hidden = self.hidden
-        if self._network(card) != _trained_network(card) and hidden is None:
-            return ()
+        network = self._network(card)
+        if network != _trained_network(card) and hidden is None:
+            return HIDDEN if network == "mlp" else ()
         if hidden is None:
             hidden = HIDDEN if trained is None else trained
         deepest = measured_depth(card)

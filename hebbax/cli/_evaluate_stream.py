@@ -1,5 +1,6 @@
 """`hebbax evaluate RULE --stream STREAM`: accuracy over time, beside tuned backpropagation."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ def evaluate_on_stream(options: Any) -> int:
 
     x, y, classes = _rows(str(options.stream))
     found = find_rule(options.rule, options.rule_class)
-    hidden = options.layers(found.card)
+    # A row of a stream is no image.
+    hidden = dataclasses.replace(options, network="mlp").layers(found.card)
     sizes = (x.shape[1], *hidden, classes)
     with blame(f"--hidden {' '.join(map(str, hidden))}"):
         # Some rules fit some depths only; a shape is enough to find out.

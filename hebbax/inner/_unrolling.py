@@ -69,7 +69,8 @@ def unroll(
             f"xs; got {list(ys.shape)}."
         )
     # Rules of others may make something of any targets.
-    elif ys is not None and type(rule).__module__.startswith("hebbax."):
+    plain = ys is not None and not isinstance(ys, Targets)
+    if plain and type(rule).__module__.startswith("hebbax."):
         check_labels("ys", ys)
     check_remat(remat)
     check_not_forked()

@@ -5,6 +5,7 @@ from hebbax.recipes._blur_images import MNIST_CLASSES as MNIST_CLASSES
 from hebbax.recipes._blur_images import MNIST_CROP as MNIST_CROP
 from hebbax.recipes._blur_images import MNIST_RULE as MNIST_RULE
 from hebbax.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
+from hebbax.recipes._blur_images import BlurConv as BlurConv
 from hebbax.recipes._blur_images import BlurLasting as BlurLasting
 from hebbax.recipes._blur_images import BlurMnist as BlurMnist
 from hebbax.recipes._blur_images import BlurMnist50 as BlurMnist50
@@ -13,6 +14,8 @@ from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.recipes._recipe import Recipe as Recipe
+from hebbax.recipes._streams import STREAM_RULE as STREAM_RULE
+from hebbax.recipes._streams import BlurStream as BlurStream
 from hebbax.recipes._unsupervised import LOOK as LOOK
 from hebbax.recipes._unsupervised import SIZE as SIZE
 from hebbax.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
@@ -27,7 +30,9 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
+        BlurConv,
         BlurSinusoids,
+        BlurStream,
         VsmlBackprop,
         VsmlOnline,
         UnsupervisedHebbian,

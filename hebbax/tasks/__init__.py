@@ -37,6 +37,7 @@ from hebbax.tasks._noisy import NoisyFamily as NoisyFamily
 from hebbax.tasks._noisy import noisy as noisy
 from hebbax.tasks._omniglot import OmniglotFamily as OmniglotFamily
 from hebbax.tasks._omniglot import omniglot as omniglot
+from hebbax.tasks._permuted import permuted_rows as permuted_rows
 from hebbax.tasks._projected import ProjectedFamily as ProjectedFamily
 from hebbax.tasks._projected import projected as projected
 from hebbax.tasks._regression import RegressionFamily as RegressionFamily

@@ -1,5 +1,6 @@
 """Equations 7 and 8 of BLUR: how synapses change, and what keeps them bounded."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -61,6 +62,8 @@ def _change_one(
     """Change the synapses into a layer, whose states are `upper`."""
     genome, synapses, layer = wired
     scale = 1.0 if options.reduction == "sum" else 1.0 / x.shape[0]
+    if options.places == "root" and layer.places > 1:
+        scale /= math.sqrt(layer.places)
     # A synapse with one state is changed by the rule's first.
     s = 1 if options.single_state else options.states
     nu_tilde = genome.nu_tilde[:, :s].T
@@ -74,7 +77,7 @@ def _change_one(
         if reads_rows(connection):
             return hebb_input(x, nu_tilde[:, 0], post)
         gain = nu_tilde[:, 0][:, None, None]
-        return connection.hebb(from_rows(x, connection.lower), gain * post)
+        return gain * connection.hebb(from_rows(x, connection.lower), post)
 
     def activity(states: Layer, rows: int) -> Float[Array, "k _"] | None:
         if options.oja is None or options.oja.form != "activations":

@@ -150,6 +150,7 @@ class Options(AbstractRule):
     learn_keep: bool = eqx.field(static=True, default=True)
     feedback: Literal["target", "residual", "error"] = eqx.field(static=True, default="target")
     reduction: Literal["sum", "mean"] = eqx.field(static=True, default="mean")
+    places: Literal["sum", "root"] = eqx.field(static=True, default="sum")
     forward_presynaptic: bool = eqx.field(static=True, default=False)
     layer_genomes: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=None)
     genome_init: Literal["random", "backprop"] = eqx.field(static=True, default="backprop")

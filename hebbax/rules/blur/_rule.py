@@ -60,6 +60,9 @@ class Blur(Options):
       themselves what the feedback is, see `hebbax.losses.AbstractGoal`.
     - `reduction`: the change is the `sum` over the batch, as in the authors' program, or the
       `mean`, which does not depend on the batch size.
+    - `places`: what units at several places share changes by the `sum` over them, as gradients do,
+      or by that over the `root` of their number. Relative to the synapses of dense layers, those of
+      a convolution then change about as fast.
     - `forward_presynaptic`: the synapse update reads the lower layer as the forward pass left it.
     - `layer_genomes`: None for one genome shared by all layers, else the number of synapse layers
       with a genome of their own.
