@@ -53,8 +53,8 @@ def learning_curves(
 ) -> Figure:
     """Draw the accuracy, or another metric, against updates: a panel a task, a line a learner.
 
-    Lines are means over the seeds, bands one standard deviation to either side. They end with a
-    cross where the numbers of a network do.
+    Lines are means over the seeds, bands one standard deviation to either side. They end with
+    a cross where the numbers of a network do.
 
     **Arguments:**
 
