@@ -1,5 +1,6 @@
 """The names and signatures that users, documents and checks call, each once, at tiny sizes."""
 
+import inspect
 import subprocess
 import sys
 
@@ -113,3 +114,11 @@ def test_one_cache_for_downloads_and_programs(tmp_path, monkeypatch):
     monkeypatch.delenv("HEBBAX_CACHE")
     monkeypatch.setattr(_cache.pooch, "os_cache", lambda name: tmp_path / name)
     assert _cache.cache_folder() == tmp_path / "hebbax"
+
+
+def test_settings_are_shown():
+    """`help(meta_train)` names every setting, though one object holds them all."""
+    for function, own in ((hx.meta_train, "directory"), (hx.forecast, "seconds")):
+        shown = inspect.signature(function).parameters
+        assert list(shown)[:4] == ["rule", "family", "objective", "method"]
+        assert {"hidden", "steps", "key", "tasks", own} <= shown.keys()

@@ -1,18 +1,17 @@
 """What makes no sense to be judged: features as if they were logits, targets that are no labels."""
 
-import equinox as eqx
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, PRNGKeyArray
+from typing import Any
+
+import numpy as np
 
 from hebbax.rules import AbstractRule
-from hebbax.tasks import AbstractFamily
 
 
-def check_judged(rule: AbstractRule, family: AbstractFamily, rows: int, key: PRNGKeyArray) -> None:
+def check_judged(rule: AbstractRule, rows: int) -> None:
     """Refuse to take the accuracy of what has none.
 
-    **Raises:** `ValueError` if the rule's networks do not learn what labels say, an update would
-    have fewer rows than the rule learns from, or the family's targets are not one-hot.
+    **Raises:** `ValueError` if the rule's networks do not learn what labels say, or an update would
+    have fewer rows than the rule learns from.
     """
     name = type(rule).__name__
     if not rule.learns_from_labels:
@@ -25,15 +24,14 @@ def check_judged(rule: AbstractRule, family: AbstractFamily, rows: int, key: PRN
             f"batch must be at least {rule.least_batch} for this {name}, which learns nothing "
             f"from fewer examples at once; got {rows}."
         )
-    if not _one_hot(family, key):
+
+
+def check_one_hot(name: str, targets: Any) -> None:
+    """Refuse targets `[*lead, out]` that are no labels. **Raises:** `ValueError`."""
+    y = np.asarray(targets)
+    one = 1 if y.shape[-1] == 1 else np.sum(y, axis=-1)
+    if not (np.all((y == 0) | (y == 1)) and np.all(one == 1)):
         raise ValueError(
-            f"the targets of {family.name} must be one-hot, or one column in {{0, 1}}, for "
+            f"the targets of {name} must be one-hot, or one column in {{0, 1}}, for "
             f"cross-entropy and accuracy to have a meaning; those of its test set are not."
         )
-
-
-@eqx.filter_jit
-def _one_hot(family: AbstractFamily, key: PRNGKeyArray) -> Bool[Array, ""]:
-    y = family.draw(key).test_set()[1]
-    one = jnp.ones(()) if y.shape[1] == 1 else jnp.sum(y, axis=1)
-    return jnp.all((y == 0) | (y == 1)) & jnp.all(one == 1)

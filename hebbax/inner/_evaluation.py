@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from hebbax._programs import keep_programs
-from hebbax.inner._checks import check_judged
+from hebbax.inner._checks import check_judged, check_one_hot
 from hebbax.inner._watching import watch
 from hebbax.losses import accuracy, cross_entropy
 from hebbax.networks import Given, Units, as_units, between
@@ -91,7 +91,7 @@ def evaluate(
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
     key = jax.random.key(0) if key is None else key
-    check_judged(rule, family, batch, key)
+    check_judged(rule, batch)
     keys = jax.random.split(key, seeds)
     share, loss = _evaluate(rule, theta, family, as_units(hidden), batch, test_batch, keys, flags)
     chosen = np.asarray(points) - 1
@@ -112,8 +112,9 @@ def _evaluate(
     # sizes share the one that learns, which takes longest to compile.
     sizes = between(hidden, family.inputs, family.outputs, family.image)
     k_tasks, k_nets, k_data = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
-    nets = _begin(rule, theta, k_nets, sizes)
     test = _test_sets(family, k_tasks)
+    check_one_hot(family.name, test[1])
+    nets = _begin(rule, theta, k_nets, sizes)
     row = BYTES * len(keys) * batch * (family.inputs + family.outputs)
     pieces = math.ceil(len(flags) / max(1, AT_ONCE // row))
     # Of one length, and so one program; what is beyond the end of the last is not looked at.

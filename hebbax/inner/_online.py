@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax._programs import keep_programs
-from hebbax.inner._checks import check_judged
+from hebbax.inner._checks import check_judged, check_one_hot
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
 from hebbax.losses import correct
@@ -73,10 +73,16 @@ def evaluate_online(
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
     key = jax.random.key(0) if key is None else key
-    check_judged(rule, family, 1, key)
+    check_judged(rule, 1)
     keys = jax.random.split(key, seeds)
+    check_one_hot(family.name, _targets(family, key))
     found = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
     return OnlineCurves(np.asarray(found))
+
+
+@eqx.filter_jit
+def _targets(family: AbstractFamily, key: PRNGKeyArray) -> Float[Array, "n out"]:
+    return family.draw(key).test_set()[1]
 
 
 @eqx.filter_jit

@@ -43,7 +43,7 @@ class AbstractProblem(ABC):
 
     @property
     @abstractmethod
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
 
     @property
@@ -60,10 +60,10 @@ class AbstractProblem(ABC):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates, or the first `taken` of them; return the particle, loss, metrics.
+        """Make `unroll` updates, or the first `taken` of them; return the particle, loss, metrics.
 
         Differentiable in θ and in the networks.
         """
@@ -79,7 +79,8 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
+        fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
+        return self.advance(theta, fresh, self.lifetime)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Problem(AbstractProblem):
         return dataclasses.replace(self, layout=DeviceGrid())
 
     @property
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
         return self.objective.steps
 
@@ -138,15 +139,15 @@ class Problem(AbstractProblem):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates on fresh batches, or the first `taken` of them."""
+        """Make `unroll` updates on fresh batches, or the first `taken` of them."""
         k_data = jax.random.split(particle.key)[0]
         keys = numbered(k_data, len(self.families), self._task_keys)
         nets, values, metrics = [], {}, {}
         for group, before in zip(self._groups(), particle.nets, strict=True):
-            sampled = [self._sample(i, keys[i], particle.position, steps) for i in group]
+            sampled = [self._sample(i, keys[i], particle.position, unroll) for i in group]
             episodes = jax.tree.map(lambda *a: jnp.concatenate(a), *sampled)
             episodes, before = self.layout.split_inner((episodes, before))
 
@@ -160,9 +161,9 @@ class Problem(AbstractProblem):
                 values[index] = value[part]
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
-        position = particle.position + (steps if taken is None else taken)
+        position = particle.position + (unroll if taken is None else taken)
         position = jnp.asarray(position, jnp.int32)
-        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
+        after = eqx.tree_at(lambda p: (p.nets, p.position), particle, (tuple(nets), position))
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 
@@ -182,7 +183,7 @@ class Problem(AbstractProblem):
         index: int,
         keys: Key[Array, "tasks 2"],
         position: Int[Array, ""] | int,
-        steps: int,
+        unroll: int,
     ) -> Episode:
         """Return episodes of the tasks of a family, from `position` of their lifetime."""
 
@@ -192,7 +193,7 @@ class Problem(AbstractProblem):
             if not isinstance(position, int):
                 later = jax.random.fold_in(k_episode, position)
                 k_episode = jnp.where(position == 0, k_episode, later)
-            return task.sample(k_episode, steps, self.objective.batch, self.objective.query)
+            return task.sample(k_episode, unroll, self.objective.batch, self.objective.query)
 
         return jax.vmap(one)(keys)
 

@@ -1,8 +1,9 @@
 """`MetaTraining`: the settings of a meta-training, checked once."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from hebbax.outer.objectives import AbstractObjective
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
+F = TypeVar("F", bound=Callable[..., Any])
 COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
 
 
@@ -164,6 +166,16 @@ class MetaTraining:
             )
             networks[label(sizes)] = sum(leaf.size for leaf in jax.tree.leaves(net))
         return networks
+
+
+def shows_settings(function: F) -> F:
+    """Let `help` and `inspect.signature` of a function that calls `as_training` show settings."""
+    own: Any = inspect.signature(function)
+    given = inspect.signature(MetaTraining).parameters.values()
+    settings = [p.replace(name="family") if p.name == "families" else p for p in given]
+    kept = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    setattr(function, "__signature__", own.replace(parameters=[*settings, *kept]))  # noqa: B010
+    return function
 
 
 def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: Any) -> MetaTraining:

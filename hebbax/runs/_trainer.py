@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from hebbax._programs import keep_programs
 from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures, Given
-from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
+from hebbax.outer import Curriculum, MetaTraining, Workers, as_training, shows_settings
 from hebbax.outer.engines import Setup
 from hebbax.outer.methods import AbstractMethod
 from hebbax.outer.objectives import AbstractObjective
@@ -60,6 +60,7 @@ def meta_train(
 ) -> Result: ...
 
 
+@shows_settings
 def meta_train(
     rule: AbstractRule | MetaTraining,
     *others: Any,

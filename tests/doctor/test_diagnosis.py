@@ -33,12 +33,12 @@ def of_bowl(function, lifetime=1, sampling=FEW, theta=THETA):
 class Ramp(Chain):
     """A chain whose loss is its last state: dL/dθ = 1 + decay + … + decay^(steps - 1)."""
 
-    def advance(self, theta, particle, steps, taken=None):
+    def advance(self, theta, particle, unroll, taken=None):
         def update(state, index):
             after = self.decay * state + theta
             return jnp.where(True if taken is None else index < taken, after, state), None
 
-        state, _ = jax.lax.scan(update, particle.nets, jnp.arange(steps))
+        state, _ = jax.lax.scan(update, particle.nets, jnp.arange(unroll))
         return particle, (jnp.sum(state), {})
 
 

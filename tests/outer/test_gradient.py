@@ -50,7 +50,7 @@ def test_equals_optax_by_hand(optimizer):
     theta, state, metrics = run(Gradient(optimizer), quadratic, 3)
     close(theta, by_hand(optimizer, 3))
     assert float(metrics["nonfinite"]) == 0
-    assert int(state.steps) == 3
+    assert int(state.step) == 3
 
 
 @pytest.mark.parametrize("clip", [1.0, 41.0, 1e6])

@@ -1,7 +1,5 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -157,7 +155,7 @@ class Blur(Options):
             for genome, synapses, _ in self._wired(theta, net):
                 gain = genome.synapse_gain
                 layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
-            net = dataclasses.replace(net, layers=tuple(layers))
+            net = eqx.tree_at(lambda n: n.layers, net, tuple(layers))
         if not self.normalizes_forward:
             return net
         statistics = tuple(
@@ -168,7 +166,7 @@ class Blur(Options):
                 if passes.normalizes(self, last=index == count - 1)
             )
         )
-        return dataclasses.replace(net, statistics=statistics, updates=jnp.zeros(()))
+        return _measured(net, statistics, jnp.zeros(()))
 
     # The inner loop
 
@@ -252,7 +250,7 @@ class Blur(Options):
         if not self.normalizes_stored:
             return net
         layers = tuple(normalized(s, g.rescale) for g, s, _ in self._wired(theta, net))
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def _changed(
         self,
@@ -264,7 +262,7 @@ class Blur(Options):
     ) -> Network:
         """Change all synapses; the statistics stay."""
         layers = changes.change(self, self._wired(theta, net), x, forward, final)
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def _remembering(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> Network:
         """Store the statistics of a batch under these synapses, averaged with the older ones."""
@@ -272,4 +270,16 @@ class Blur(Options):
             return net
         _, measured = passes.forward(self, self._wired(theta, net), x, None)
         statistics = averaged(measured, net.statistics, net.updates, self.normalization.window)
-        return dataclasses.replace(net, statistics=statistics, updates=net.updates + 1)
+        return _measured(net, statistics, net.updates + 1)
+
+
+def _measured(
+    net: Network, statistics: tuple[Statistics, ...], updates: Float[Array, ""]
+) -> Network:
+    """Return the network with other statistics, or its first."""
+    return eqx.tree_at(
+        lambda n: (n.statistics, n.updates),
+        net,
+        (statistics, updates),
+        is_leaf=lambda part: part is None,
+    )

@@ -317,9 +317,9 @@ class Vsml(AbstractRule):
         if self.feedback == "same_datum":
             net = passes.backward(self._wiring, ready, upward, feedback)
         else:
-            net = dataclasses.replace(upward.net, feedback=feedback)
+            net = eqx.tree_at(lambda n: n.feedback, upward.net, feedback)
         if net.time is not None:
-            net = dataclasses.replace(net, time=net.time + 1)
+            net = eqx.tree_at(lambda n: n.time, net, net.time + 1)
         return net, prediction
 
     def _all_from_one(
