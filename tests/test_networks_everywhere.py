@@ -93,7 +93,9 @@ def test_a_rule_is_learnt_and_judged_on_convolutions(digits, tmp_path):
 def test_estimators_take_architectures_that_know_their_image(digits):
     x, y = np.asarray(digits.test_x)[:40], np.asarray(digits.test_y)[:40] % 2
     network = Architecture(Conv(2, 3, 2), image=(8, 8, 1))
-    found = hx.PlasticClassifier("blur/mnist", hidden=network, steps=2, batch_size=20).fit(x, y)
+    found = hx.PlasticClassifier(
+        "blur/mnist", hidden=network, steps=2, batch_size=20, random_state=0
+    ).fit(x, y)
     assert found.predict(x).shape == (40,)
     copy = clone(found)
     assert copy.get_params()["hidden"] == network

@@ -191,14 +191,14 @@ class BlurConv(BlurLasting):
     """Fully connected, convolutional or residual."""
     hidden: tuple[int, ...] = (8, 16)
     """Units of the hidden layers; of a cnn or resnet the channels."""
-    unrolls: int = 40
+    window: ClassVar[float] = 100.0
+
+    unrolls: int = 30
     """Updates in a lifetime."""
     stages: int = 1
     """Stages of meta-training, in which lifetimes grow from first to unrolls."""
-    steps: int = 60
+    steps: int = 50
     """Meta-steps."""
-    validation: int = 2
-    """Tasks of each family that decide which genome is the best, at every checkpoint."""
     log_every: int = 5
     """Meta-steps between logged lines."""
     checkpoint_every: int = 10

@@ -92,13 +92,13 @@ class ArchitecturesTried(Experiment):
         for data, curves in wide.items():
             for learner, curve in curves.items():
                 lines += rows(
-                    curve.accuracy, curve.steps, form=rounded,
+                    curve.accuracy.tolist(), curve.steps, form=rounded,
                     network_of="convolutions", data=data, learner=learner,
                 )  # fmt: skip
         for blocks, curves in deep.items():
             for learner, curve in curves.items():
                 lines += rows(
-                    curve.accuracy, curve.steps, form=rounded,
+                    curve.accuracy.tolist(), curve.steps, form=rounded,
                     network_of=f"{blocks} residual blocks", data=self.deep_data, learner=learner,
                 )  # fmt: skip
         numbers, holds = self._decide(wide, deep)
@@ -141,7 +141,7 @@ class ArchitecturesTried(Experiment):
         for data, curves in wide.items():
             mean = {name: curve.accuracy.mean(axis=0) for name, curve in curves.items()}
             best = np.max([mean[OPTIMIZERS[name]] for name in self.optimizers], axis=0)
-            ahead[data] = [rounded(margin) for margin in mean[genome] - best]
+            ahead[data] = [rounded(margin) for margin in (mean[genome] - best).tolist()]
         judged = [margin for data in UNSEEN for margin in ahead.get(data, [])]
         numbers = {
             "updates": list(self.points),
@@ -191,4 +191,6 @@ def _title(data: str) -> str:
 
 def _means(curves: dict[str, hx.Curves]) -> dict[str, list[float]]:
     """Return the mean accuracies of each learner after each number of updates."""
-    return {name: [rounded(a) for a in c.accuracy.mean(axis=0)] for name, c in curves.items()}
+    return {
+        name: [rounded(a) for a in c.accuracy.mean(axis=0).tolist()] for name, c in curves.items()
+    }
