@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 import hebbax as hx
 from hebbax.doctor._probing import Sampling
-from hebbax.networks import Architecture, Conv, Wiring, between
+from hebbax.networks import Architecture, Conv, Wiring, between, named
 from hebbax.outer import MetaTraining, layer_sizes
 from hebbax.recipes import RECIPES
 
@@ -135,6 +135,10 @@ def test_recipes_take_networks_of_images(digits):
     online = RECIPES["vsml/online"](network="cnn")
     with pytest.raises(ValueError, match="takes dense layers"):
         online.forecast((digits,))
+    small = RECIPES["unsupervised/small"](network="cnn")
+    assert small.layers(2) == (named("cnn", (64,)), ())
+    with pytest.raises(ValueError, match="takes dense layers"):
+        small.forecast((digits, digits))
 
 
 def test_memory_of_the_meta_gradient_is_bounded(key):
