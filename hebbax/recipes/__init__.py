@@ -5,7 +5,6 @@ from hebbax.recipes._blur_images import MNIST_CLASSES as MNIST_CLASSES
 from hebbax.recipes._blur_images import MNIST_CROP as MNIST_CROP
 from hebbax.recipes._blur_images import MNIST_RULE as MNIST_RULE
 from hebbax.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
-from hebbax.recipes._blur_images import BlurConv as BlurConv
 from hebbax.recipes._blur_images import BlurLasting as BlurLasting
 from hebbax.recipes._blur_images import BlurMnist as BlurMnist
 from hebbax.recipes._blur_images import BlurMnist50 as BlurMnist50
@@ -30,8 +29,6 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
-        BlurConv,
-        BlurSinusoids,
         BlurStream,
         VsmlBackprop,
         VsmlOnline,
