@@ -423,3 +423,19 @@ def test_any_pair_of_activations_runs(key, forward, backward):
     net = rule.init_network(theta, key, (4, 5, 3))
     net, _ = update(rule, theta, net, jnp.ones((2, 4)), jnp.eye(3)[:2])
     assert all(jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(net))
+
+
+def test_oja_s_term_need_not_pull_both_directions_asunder(key):
+    options = {"symmetric": True, "feedback": "error", "synapse_update": 1.0, "normalization": None}
+    apart = hx.Blur(oja="relative", **options)
+    same = hx.Blur(oja={"form": "relative", "apart": False}, **options)
+    theta = apart.init(key)
+    x, y = jax.random.normal(key, (6, 3)), jnp.eye(2)[jnp.asarray([0, 1, 1, 0, 1, 0])]
+    nets = [rule.init_network(theta, key, (3, 4, 2)) for rule in (apart, same)]
+    assert nets[1].layers[1].backward is None
+    one, two = (
+        rule.update(theta, net, x, y)[0] for rule, net in zip((apart, same), nets, strict=True)
+    )
+    for a, b in zip(one.layers, two.layers, strict=True):
+        np.testing.assert_allclose(a.weight, b.weight, rtol=1e-6)
+    assert not jnp.allclose(one.layers[1].backward[0], two.layers[1].weight[0].T, atol=1e-3)
