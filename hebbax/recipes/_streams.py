@@ -54,7 +54,7 @@ class BlurStream(Recipe):
     """θ trained side by side; the best is kept."""
     steps: int = 120
     """Meta-steps."""
-    learning_rate: float = 3e-2
+    learning_rate: float = 2e-3
     """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     clip: float = 1.0
     """Largest norm of a meta-gradient."""
