@@ -137,7 +137,11 @@ class Streams(Experiment):
 def pulled(rate: Any, pull: float) -> optax.GradientTransformation:
     """Return Adam on a loss that holds synapses near where they began (Kumar et al., 2023)."""
 
-    def nearer(gradient: Any, start: Any, synapses: Any) -> tuple[Any, Any]:
+    def begin(synapses: Any) -> Any:
+        return synapses
+
+    def nearer(gradient: Any, start: Any, synapses: Any = None) -> tuple[Any, Any]:
         return jax.tree.map(lambda g, w, s: g + pull * (w - s), gradient, synapses, start), start
 
-    return optax.chain(optax.GradientTransformation(lambda start: start, nearer), optax.adam(rate))
+    parts: list[Any] = [begin, nearer]
+    return optax.chain(optax.GradientTransformation(*parts), optax.adam(rate))
