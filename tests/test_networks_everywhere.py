@@ -11,7 +11,7 @@ from sklearn.base import clone
 
 import hebbax as hx
 from hebbax.doctor._probing import Sampling
-from hebbax.networks import Architecture, Conv, Wiring, between
+from hebbax.networks import Architecture, Conv, Wiring, between, named
 from hebbax.outer import MetaTraining, layer_sizes
 from hebbax.recipes import RECIPES
 
@@ -93,7 +93,9 @@ def test_a_rule_is_learnt_and_judged_on_convolutions(digits, tmp_path):
 def test_estimators_take_architectures_that_know_their_image(digits):
     x, y = np.asarray(digits.test_x)[:40], np.asarray(digits.test_y)[:40] % 2
     network = Architecture(Conv(2, 3, 2), image=(8, 8, 1))
-    found = hx.PlasticClassifier("blur/mnist", hidden=network, steps=2, batch_size=20).fit(x, y)
+    found = hx.PlasticClassifier(
+        "blur/mnist", hidden=network, steps=2, batch_size=20, random_state=0
+    ).fit(x, y)
     assert found.predict(x).shape == (40,)
     copy = clone(found)
     assert copy.get_params()["hidden"] == network
@@ -133,6 +135,10 @@ def test_recipes_take_networks_of_images(digits):
     online = RECIPES["vsml/online"](network="cnn")
     with pytest.raises(ValueError, match="takes dense layers"):
         online.forecast((digits,))
+    small = RECIPES["unsupervised/small"](network="cnn")
+    assert small.layers(2) == (named("cnn", (64,)), ())
+    with pytest.raises(ValueError, match="takes dense layers"):
+        small.forecast((digits, digits))
 
 
 def test_memory_of_the_meta_gradient_is_bounded(key):

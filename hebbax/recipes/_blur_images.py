@@ -1,7 +1,7 @@
 """Recipes for BLUR genomes on small images of digits."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hebbax.recipes._blur_toy import BlurRecipe
 
@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from hebbax.outer import Curriculum
     from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import Blur
-    from hebbax.rules.blur import Genome
     from hebbax.tasks import AbstractFamily
 
 MNIST_RULE: dict[str, Any] = {
@@ -41,10 +40,6 @@ LASTING_RULE: dict[str, Any] = {
 # In few updates synapses change so fast that older statistics are wrong.
 FAST_WINDOW = 1000.0
 PIXEL_NOISE, LABEL_NOISE = 1.0, 0.2
-CONV_SIZE = 14
-"""Side of the images of convolutional networks, in pixels."""
-START, START_STATES = "blur/lasting", 2
-"""The genome that meta-training on convolutional networks goes on from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,55 +176,3 @@ class BlurLasting(BlurMnist50):
     """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     checkpoint_every: int = 100
     """Meta-steps between checkpoints; a multiple of log_every."""
-
-
-@dataclasses.dataclass(frozen=True)
-class BlurConv(BlurLasting):
-    """Small convolutional networks on MNIST at 14 by 14, clean and noisy."""
-
-    name: ClassVar[str] = "blur/conv"
-    title: ClassVar[str] = "BLUR, meta-trained on small convolutional networks, MNIST at 14 by 14"
-    evaluation: ClassVar[str] = "--task mnist --size 14"
-
-    network: Literal["mlp", "cnn", "resnet"] = "cnn"
-    """Fully connected, convolutional or residual."""
-    hidden: tuple[int, ...] = (8, 16)
-    """Units of the hidden layers; of a cnn or resnet the channels."""
-    unrolls: int = 40
-    """Updates in a lifetime."""
-    stages: int = 1
-    """Stages of meta-training, in which lifetimes grow from first to unrolls."""
-    steps: int = 60
-    """Meta-steps."""
-    validation: int = 2
-    """Tasks of each family that decide which genome is the best, at every checkpoint."""
-    log_every: int = 5
-    """Meta-steps between logged lines."""
-    checkpoint_every: int = 10
-    """Meta-steps between checkpoints; a multiple of log_every."""
-
-    def __post_init__(self) -> None:
-        """Refuse options out of range by name."""
-        super().__post_init__()
-        if self.states != START_STATES:
-            raise ValueError(
-                f"states must be {START_STATES}, as those of {START}, which it starts from; "
-                f"got {self.states}."
-            )
-
-    def rule(self) -> "Blur":
-        """Return the rule whose synapses of convolutions change about as fast as dense ones."""
-        return dataclasses.replace(super().rule(), places="root")
-
-    def start(self) -> "Genome":
-        """Return the genome that has seen fully connected networks only."""
-        from hebbax import zoo
-
-        return zoo.load(START)[1]
-
-    def task_families(self) -> tuple["AbstractFamily", ...]:
-        """Return MNIST, clean and with noisy pixels. **Raises:** see `hebbax.data.load`."""
-        from hebbax.tasks import images, noisy
-
-        clean = images("mnist", size=CONV_SIZE)
-        return clean, noisy(clean, pixels=PIXEL_NOISE)

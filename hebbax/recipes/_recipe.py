@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
     from hebbax.doctor import Diagnosis, Forecast
-    from hebbax.networks import Hidden
+    from hebbax.networks import Hidden, Units
     from hebbax.outer import Curriculum, MetaTraining
     from hebbax.outer.methods import AbstractMethod
     from hebbax.outer.objectives import AbstractObjective
@@ -111,9 +111,13 @@ class Recipe(abc.ABC):
 
     def layers(self, families: int) -> "Hidden":
         """Return what all of so many families' networks are built of, or each its own."""
-        from hebbax.networks import named
+        return self.units()
 
-        return named(self.network, self.hidden)
+    def units(self) -> "Units":
+        """Return the hidden layers that `network` and `hidden` say."""
+        from hebbax.networks import as_units, named
+
+        return as_units(named(self.network, self.hidden))
 
     def start(self) -> Any:
         """Return the θ that all runs begin with; None for what the rule draws."""
