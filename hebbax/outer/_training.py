@@ -113,9 +113,9 @@ class MetaTraining:
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
         for family in self.all_families:
             if judged.classes_only and family.goal == CLASSES:
-                check_labels(
-                    f"the targets of {family.name}", _some_targets(family, jax.random.key(0))
-                )
+                # Of some objectives only the first columns are labels.
+                y = _some_targets(family, jax.random.key(0))[:, : getattr(judged, "classes", None)]
+                check_labels(f"the targets of {family.name}", y)
 
     @property
     def all_families(self) -> tuple[AbstractFamily, ...]:

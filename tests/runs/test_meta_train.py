@@ -529,3 +529,16 @@ def test_runs_are_split_over_devices(tmp_path):
     assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
     for mine, theirs in zip(one.history, logged(tmp_path), strict=True):
         np.testing.assert_allclose(mine["loss"], theirs["loss"], rtol=1e-4)
+
+
+def test_targets_that_are_no_labels_are_refused():
+    class Soft(type(XOR)):
+        def query(self, key, query):
+            x, y = super().query(key, query)
+            return x, 0.9 * y
+
+    soft = Soft(**{f.name: getattr(XOR, f.name) for f in dataclasses.fields(XOR)})
+    with pytest.raises(
+        ValueError, match=r"the targets of .* must be one-hot, .* sums are from 0\.9"
+    ):
+        train(family=soft)
