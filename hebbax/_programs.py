@@ -24,7 +24,7 @@ def keep_programs() -> str | None:
     """
     import jax
 
-    flags = jax.config
+    flags: Any = jax.config
     if flags.jax_compilation_cache_dir is not None or not flags.jax_enable_compilation_cache:
         return None
     folder = cache_folder() / "xla"
