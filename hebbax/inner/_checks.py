@@ -1,17 +1,13 @@
-"""What makes no sense to be judged: features as if they were logits, targets that are no labels."""
-
-from typing import Any
-
-import numpy as np
+"""What makes no sense to be judged: features as if they were logits, updates of too few rows."""
 
 from hebbax.rules import AbstractRule
 
 
 def check_judged(rule: AbstractRule, rows: int) -> None:
-    """Refuse to take the accuracy of what has none.
+    """Refuse to judge what cannot be judged.
 
-    **Raises:** `ValueError` if the rule's networks do not learn what labels say, or an update would
-    have fewer rows than the rule learns from.
+    **Raises:** `ValueError` if the rule's networks do not learn what targets say, or an update
+    would have fewer rows than the rule learns from.
     """
     name = type(rule).__name__
     if not rule.learns_from_labels:
@@ -23,15 +19,4 @@ def check_judged(rule: AbstractRule, rows: int) -> None:
         raise ValueError(
             f"batch must be at least {rule.least_batch} for this {name}, which learns nothing "
             f"from fewer examples at once; got {rows}."
-        )
-
-
-def check_one_hot(name: str, targets: Any) -> None:
-    """Refuse targets `[*lead, out]` that are no labels. **Raises:** `ValueError`."""
-    y = np.asarray(targets)
-    one = 1 if y.shape[-1] == 1 else np.sum(y, axis=-1)
-    if not (np.all((y == 0) | (y == 1)) and np.all(one == 1)):
-        raise ValueError(
-            f"the targets of {name} must be one-hot, or one column in {{0, 1}}, for "
-            f"cross-entropy and accuracy to have a meaning; those of its test set are not."
         )

@@ -171,7 +171,8 @@ class Problem(AbstractProblem):
         """Return the indices of families whose episodes and networks have one shape, together."""
         groups: dict[Any, list[int]] = {}
         for index, family in enumerate(self.families):
-            groups.setdefault((self.sizes(index), family.outputs), []).append(index)
+            kind = self.sizes(index), family.outputs, family.goal
+            groups.setdefault(kind, []).append(index)
         return list(groups.values())
 
     def _task_keys(self, key: PRNGKeyArray) -> Key[Array, "tasks 2"]:
@@ -214,9 +215,9 @@ class Problem(AbstractProblem):
         ]
         summary = {}
         for name, parts in metrics.items():
-            means = [jnp.mean(parts[i]) for i in range(len(self.families))]
-            summary[name] = jnp.mean(jnp.stack(means))
+            # Families that ask for something else have no such metric.
+            means = {i: jnp.mean(parts[i]) for i in sorted(parts)}
+            summary[name] = jnp.mean(jnp.stack(list(means.values())))
             if len(self.families) > 1:
-                for label, mean in zip(labels, means, strict=True):
-                    summary[f"{name}/{label}"] = mean
+                summary |= {f"{name}/{labels[i]}": mean for i, mean in means.items()}
         return summary

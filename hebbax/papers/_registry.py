@@ -13,6 +13,7 @@ _PAPERS = {
         *("gradient-equivalence", "metric-equivalence", "toy", "states", "depth"),
         *("non-linearities", "variants", "generalisation", "sgd", "normalisation"),
         *("curriculum", "cma-es", "oja", "synapse-normalisation"),
+        *("architectures", "streams"),
     ),
     "vsml": ("equivalence", "from-scratch", "forward", "cloning", "improve"),
     "unsupervised": (

@@ -12,6 +12,8 @@ from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.recipes._recipe import Recipe as Recipe
+from hebbax.recipes._streams import STREAM_RULE as STREAM_RULE
+from hebbax.recipes._streams import BlurStream as BlurStream
 from hebbax.recipes._unsupervised import LOOK as LOOK
 from hebbax.recipes._unsupervised import SIZE as SIZE
 from hebbax.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
@@ -26,6 +28,7 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
+        BlurStream,
         VsmlBackprop,
         VsmlOnline,
         UnsupervisedHebbian,

@@ -61,9 +61,16 @@ class Perceptron(eqx.Module):
         return layers
 
     def signals(
-        self, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
+        self,
+        x: Float[Array, "batch in"],
+        activation: Callable[[Array], Array],
+        between: Callable[[int, Signal], Signal] = lambda _, drive: drive,
     ) -> tuple[list[Signal], list[Signal]]:
-        """Return the activity of every layer, the input first, and what drives all but that."""
+        """Return the activity of every layer, the input first, and what drives all but that.
+
+        `between` gets the layer's number, the first above the input being 0, and what arrives, and
+        returns what drives it.
+        """
         wiring = self.wired
         signals, drives = [from_rows(x, wiring.input)], []
         for layer, w, b in zip(wiring.layers, self.weights, self.biases, strict=True):
@@ -72,9 +79,9 @@ class Perceptron(eqx.Module):
                 drive = drive + connection.send(signals[connection.source], part)
             for connection in layer.connections[len(layer.plastic) :]:
                 drive = drive + connection.hear(signals[connection.source])
-            drives.append(drive)
+            drives.append(between(len(drives), drive))
             last = len(drives) == len(wiring.layers)
-            signals.append(drive if last else activation(drive))
+            signals.append(drives[-1] if last else activation(drives[-1]))
         return signals, drives
 
 

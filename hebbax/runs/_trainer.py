@@ -139,6 +139,12 @@ def meta_train(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
         )
+    if flags.jax_debug_key_reuse:
+        raise ValueError(
+            "meta_train makes the keys of a step from the same key again and again, so that a run "
+            "can go on from any checkpoint, which jax.debug_key_reuse (JAX_DEBUG_KEY_REUSE) takes "
+            "for a fault; turn it off."
+        )
     keep_programs()
     training = as_training(rule, *others, **settings)
     directory = None if directory is None else Path(directory).absolute()

@@ -53,7 +53,7 @@ def test_show_json(hebbax, rule_file):
     assert shown["states"] == 2
     assert shown["hyperparameters"] == {
         "feedback": "error",
-        "synapse_normalization": {"form": "activations", "learn": True},
+        "synapse_normalization": {"form": "activations", "learn": True, "bounded": False},
     }
     assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
     assert shown["card"] == {"title": "a rule for tests"}
@@ -145,6 +145,34 @@ def test_rules_evaluate(hebbax, monkeypatch):
     refused = hebbax("rules", "--updates", 4)
     assert refused.status == 2
     assert "updates must be at least 5; got 4" in refused.err
+
+
+ROW = {"task": "digits", "rule": "blur/toy", "updates": [5], "accuracy": [{"mean": 0.25, "std": 0}]}
+KEY = ("digits", "blur/toy", "updates")
+
+
+def test_rows_of_the_table_are_kept(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: ROW) == ROW
+    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: pytest.fail("again")) == ROW
+    assert zoo_table.Kept(file, {"seeds": 3}).rows == {}
+    file.write_text("{}\n")
+    with pytest.raises(ValueError, match=r"rows\.jsonl does not hold the rows of a table"):
+        zoo_table.Kept(file)
+
+
+def test_rules_evaluate_says_how_long_and_prints_what_it_has(hebbax, monkeypatch):
+    def table(*_, kept, **__):
+        kept.row(KEY, lambda: ROW)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hebbax.cli._zoo_table.table", table)
+    outcome = hebbax("rules", "--evaluate")
+    assert outcome.status == 130
+    assert "learners are to be measured, which takes some" in outcome.err
+    assert "| blur/toy | 0.250 |" in outcome.out
+    for name in {*zoo.list()} - {*zoo_table.for_batches(), *zoo_table.for_examples()}:
+        assert f"hebbax show {name} tells" in outcome.out
 
 
 def _truncated(path):

@@ -472,3 +472,69 @@ def test_activations_of_both_passes(key, forward, backward):
     net = rule.init_network(theta, key, (4, 5, 3))
     net, _ = update(rule, theta, net, jnp.ones((2, 4)), jnp.eye(3)[:2])
     assert all(jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(net))
+
+
+GROWING = 16.0
+"""A keep gate with which synapses overflow after 32 updates."""
+
+
+def grown(rule, steps, keep, sizes=(3, 4, 2)):
+    """Return a network after some updates with a keep gate above 1, and its predictions."""
+    theta = eqx.tree_at(lambda t: t.f_tilde, rule.init(jax.random.key(0)), jnp.float32(keep))
+    net = rule.init_network(theta, jax.random.key(1), sizes)
+    xs = jax.random.normal(jax.random.key(2), (steps, 8, 3))
+    ys = jax.nn.one_hot((xs[..., 0] > 0).astype(int), 2)
+
+    def update(net, batch):
+        return rule.update(theta, net, *batch)
+
+    return jax.jit(lambda net: jax.lax.scan(update, net, (xs, ys)))(net)
+
+
+BOUNDED = {"synapse_normalization": {"bounded": True}}
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"symmetric": True, "oja": "relative"}])
+def test_bounded_synapses_do_not_overflow(options):
+    net, predictions = grown(hx.Blur(**options, **BOUNDED), 200, GROWING)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((net, predictions)))
+    net, _ = grown(hx.Blur(**options), 200, GROWING)
+    assert not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(net))
+
+
+def test_bounds_change_no_prediction(monkeypatch):
+    net, predictions = grown(hx.Blur(init_scale=0.1), 60, 2.0)
+    monkeypatch.setattr("hebbax.rules.blur._changes.LARGE", 2.0**50)
+    monkeypatch.setattr("hebbax.rules.blur._changes.SMALLER", 2.0**-10)
+    smaller, same = grown(hx.Blur(init_scale=0.1, **BOUNDED), 60, 2.0)
+    assert max(jnp.abs(a.weight).max() for a in net.layers) > 2.0**55
+    assert max(jnp.abs(a.weight).max() for a in smaller.layers) <= 2.0**51
+    np.testing.assert_array_equal(predictions, same)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"synapse_normalization": {"form": "stored", "bounded": True}}, {"symmetric": True},
+        {"oja": "full"}, {"saturation": "tanh"},
+    ],
+)  # fmt: skip
+def test_no_bounds_where_the_size_of_synapses_matters(options):
+    with pytest.raises(ValueError, match="bounded only where the size of synapses does not matter"):
+        hx.Blur(**{**BOUNDED, **options})
+
+
+def test_oja_s_term_need_not_pull_both_directions_asunder(key):
+    options = {"symmetric": True, "feedback": "error", "synapse_update": 1.0, "normalization": None}
+    apart = hx.Blur(oja="relative", **options)
+    same = hx.Blur(oja={"form": "relative", "apart": False}, **options)
+    theta = apart.init(key)
+    x, y = jax.random.normal(key, (6, 3)), jnp.eye(2)[jnp.asarray([0, 1, 1, 0, 1, 0])]
+    nets = [rule.init_network(theta, key, (3, 4, 2)) for rule in (apart, same)]
+    assert nets[1].layers[1].backward is None
+    one, two = (
+        rule.update(theta, net, x, y)[0] for rule, net in zip((apart, same), nets, strict=True)
+    )
+    for a, b in zip(one.layers, two.layers, strict=True):
+        np.testing.assert_allclose(a.weight, b.weight, rtol=1e-6)
+    assert not jnp.allclose(one.layers[1].backward[0], two.layers[1].weight[0].T, atol=1e-3)

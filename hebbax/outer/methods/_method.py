@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax._optax import updates
+from hebbax._optax import check_needs, updates
 from hebbax._options import POSITIVE, Range, check_options
 from hebbax._trees import digest, global_norm
 from hebbax.outer._method import AbstractMethod
@@ -92,6 +92,7 @@ class AbstractDescent(AbstractMethod):
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
                 f"got {self.optimizer!r}."
             )
+        check_needs(self.optimizer)
         check_options(self)
 
     def engine(self, setup: Setup) -> CompiledEngine:

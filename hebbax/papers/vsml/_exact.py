@@ -1,6 +1,7 @@
 """The learner that VSML's sub-RNNs are cloned from: backpropagation, computed as such."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,7 +51,7 @@ class Exact(AbstractRule):
         theta: tuple[()],
         net: tuple[Synapses, ...],
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Any,
     ) -> tuple[tuple[Synapses, ...], Float[Array, "batch out"]]:
         """Take one step of gradient descent."""
         inputs, prediction = self._forward(net, x)
