@@ -92,13 +92,14 @@ def systems():
     }
 
 
-def differences(seconds):
+def differences(names, seconds):
     """Yield system, precision, largest relative difference from this machine's CPU, and seconds."""
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    for name, (rule, sizes, batch) in systems().items():
+    for name in names:
+        rule, sizes, batch = systems()[name]
         theta = rule.init(jax.random.key(0))
         net = jax.jit(lambda k, r=rule, t=theta, s=sizes: r.init_network(t, k, s))(
             jax.random.key(1)
@@ -236,6 +237,11 @@ def cases(counts):
     return found
 
 
+def asked(options, label):
+    """Return whether a row is to be measured."""
+    return not options.only or any(word in label for word in options.only)
+
+
 def measure(options, pipe):
     """Send one line after another, then None."""
     import _compiling
@@ -248,18 +254,20 @@ def measure(options, pipe):
         kind = "TF32 or less" if error > 1e-5 else "float32"
         pipe.send({
             "text": f"product, precision {precision:8} error {error:.1e} ({kind}), "
-            f"{rate / 1e12:.2f} TFLOP/s"
+            f"{rate / 1e12:.3g} TFLOP/s"
         })  # fmt: skip
     empty = launch_seconds(options.seconds)
     pipe.send({"text": f"a kernel that does next to nothing takes {1e6 * empty:.1f} µs"})
-    for name, precision, error, wall in differences(options.seconds / 3):
+    pipe.send({"now": "updates of the three systems"})
+    names = [name for name in systems() if asked(options, name)]
+    for name, precision, error, wall in differences(names, options.seconds / 3):
         pipe.send({
             "text": f"{name:17} update, precision {precision:8} differs from the CPU's by "
             f"{error:.1e}, {1e3 * wall:.3f} ms"
         })  # fmt: skip
     pipe.send({"text": HEAD})
     for label, count, build in cases(options.counts):
-        if options.only and not any(word in label for word in options.only):
+        if not asked(options, label):
             continue
         pipe.send({"now": f"{label}, {count}"})
         try:

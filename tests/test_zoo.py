@@ -67,7 +67,7 @@ def test_unknown_name():
 
 
 def test_a_rule_put_there_is_found(tmp_path, monkeypatch, key):
-    monkeypatch.setattr(zoo, "_FOLDER", tmp_path)
+    monkeypatch.setattr("hebbax._shipped.FOLDER", tmp_path)
     assert zoo.list() == ()
     rule = hx.Hebbian()
     for name in ("b", "a"):

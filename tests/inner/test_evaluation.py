@@ -130,3 +130,31 @@ def test_nothing_is_not_a_number_where_nobody_looks(family):
             rule, rule.init(jax.random.key(0)), family, hidden=(), steps=3, batch=4, seeds=1, at=[3]
         )
     assert np.isfinite(curves.accuracy).all()
+
+
+def test_tasks_of_one_size_share_the_program_that_learns():
+    begun = []
+
+    def hear(event, _, fun_name="", **__):
+        if event.endswith("jaxpr_to_mlir_module_duration") and "_learn" in fun_name:
+            begun.append(fun_name)
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+    try:
+        # Sizes that no other test has.
+        for name in ("xor", "and", "circle"):
+            evaluate(hx.tasks.toy(name), hidden=(3,), batch=7)
+        assert len(begun) == 1
+        evaluate(hx.tasks.toy("xor"), hidden=(2,), batch=7)
+        assert len(begun) == 2
+    finally:
+        jax.monitoring.unregister_event_duration_listener(hear)
+
+
+def test_drawn_in_pieces(family, curves, monkeypatch):
+    """However few batches are drawn at once, and whether or not these divide the updates."""
+    for at_once in (1, 2 * 4 * 3 * 6 * 5):
+        monkeypatch.setattr("hebbax.inner._evaluation.AT_ONCE", at_once)
+        pieces = evaluate(family)
+        np.testing.assert_allclose(pieces.accuracy, curves.accuracy, rtol=1e-6)
+        np.testing.assert_allclose(pieces.loss, curves.loss, rtol=1e-5)
