@@ -1,5 +1,6 @@
 """Genomes on networks of shapes that their meta-training never saw: convolutional and residual."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,7 +128,12 @@ class ArchitecturesTried(Experiment):
             "hidden": network, "steps": max(points), "batch": self.batch, "at": points,
             "seeds": self.networks, "key": jax.random.key(seed + 1),
         }  # fmt: skip
-        found = {name: hx.evaluate(*hx.zoo.load(name), family, **settings) for name in self.genomes}
+        rule, theta = hx.zoo.load(GENOME)
+        assert isinstance(rule, hx.Blur)
+        root = dataclasses.replace(rule, places="root")
+        found = {ROOT: hx.evaluate(root, theta, family, **settings)}
+        for name in self.genomes:
+            found[name] = hx.evaluate(*hx.zoo.load(name), family, **settings)
         for optimizer in self.optimizers:
             found[OPTIMIZERS[optimizer]], _ = best_backprop(
                 optimizer, family, rates=learning_rates(optimizer, self.rates), **settings
