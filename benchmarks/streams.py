@@ -6,9 +6,10 @@
 Every chunk of rows is predicted before it is learnt from. Needs the streams of `hx.tasks.STREAMS`
 and MNIST. All networks have the same hidden layer and the same inputs: standardised by the rows
 before each, those of permuted MNIST as they are. Each optimiser has the learning rate that was
-best in hindsight on that stream and chunk. `--river` adds the Hoeffding adaptive tree and the
-adaptive random forest of the optional package `river`, but not on permuted MNIST, where they would
-take days. What has been measured is kept in the cache, and not measured again.
+best in hindsight on that stream and chunk. `--river` adds naive Bayes, the Hoeffding adaptive tree
+and the adaptive random forest of the optional package `river` at their defaults, on inputs as they
+are; but not on permuted MNIST, where they would take days. What has been measured is kept in the
+cache, and not measured again.
 """
 
 import argparse
@@ -27,7 +28,7 @@ PERMUTATIONS, UPDATES, BATCH = 100, 60, 128
 PULL = 1e-3
 """Strength of the pull to the start, the middle of those that Kumar et al. tried."""
 OPTIMIZERS = ("sgd", "momentum", "adam", "nadamw")
-RIVER = {"Hoeffding adaptive tree": "tree", "adaptive random forest": "forest"}
+RIVER = ("naive Bayes", "Hoeffding adaptive tree", "adaptive random forest")
 RATES = {
     # Half as many as elsewhere, for this stream is long, around the best ones.
     "sgd": tuple(np.logspace(-2, 0.5, 6)),
@@ -88,7 +89,7 @@ def measure(learner, name, chunk, seeds):
     settings = {"chunk": chunk, "classes": classes, "window": window, "seeds": seeds}
     settings["hidden"] = HIDDEN
     if learner in RIVER:
-        return with_river(RIVER[learner], hx.standardize_online(x, window), y, chunk)
+        return with_river(learner, x, y, chunk)
     kind, _, optimizer = learner.partition(" ")
     if kind in ("network", "linear"):
         if kind == "linear":
@@ -120,16 +121,16 @@ def pulled_adam(rate):
 
 
 def with_river(kind, x, y, chunk):
-    """Return the summary of a tree or forest; it learns row by row, but predicts chunks."""
-    from river import forest, tree
+    """Return the summary of one of `RIVER`; it learns row by row, but predicts chunks."""
+    from river import forest, naive_bayes, tree
 
     from hebbax.inner import StreamCurves
 
-    learner = (
-        tree.HoeffdingAdaptiveTreeClassifier(seed=0)
-        if kind == "tree"
-        else forest.ARFClassifier(seed=0)
-    )
+    learner = {
+        "naive Bayes": naive_bayes.GaussianNB,
+        "Hoeffding adaptive tree": lambda: tree.HoeffdingAdaptiveTreeClassifier(seed=0),
+        "adaptive random forest": lambda: forest.ARFClassifier(seed=0),
+    }[kind]()
     said = []
     begin = time.perf_counter()
     for start in range(0, len(x), chunk):
@@ -187,9 +188,9 @@ hebbax {hebbax}, jax {jax}, Python {python}, CPU.
 
 Share of all rows that was right, each predicted before it was learnt from; mean ± deviation over
 networks (one hidden layer of {hidden} units but for the linear one){over}. Each optimiser has the
-learning rate that was best in hindsight, for each stream and chunk apart, which favours it; trees
-and forests learn row after row. Inputs of all learners are standardised by the rows before each,
-which are forgotten after {window:.0f}; those of permuted MNIST ({permutations} permutations of
+learning rate that was best in hindsight, for each stream and chunk apart, which favours it; naive
+Bayes, trees and forests, of river, learn row after row, from inputs as they are. Inputs of all
+networks are standardised by the rows before each, which are forgotten after {window:.0f}; those of permuted MNIST ({permutations} permutations of
 10 by 10 pixels, each for {updates} updates of {batch}) are as they are.
 """
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
+from hebbax.cli._warned import heard, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,8 @@ def evaluate_on_stream(options: Any) -> int:
         "seeds": options.seeds,
         "key": key,
     }
-    with blame(f"--stream {options.stream}"):
+    options.check_length(found.card, -(-len(x) // options.chunk))
+    with blame(f"--stream {options.stream}"), heard() as ends:
         curves, rates = _compare(options.baselines, found, x, y, settings)
     if options.figure is not None:
         _draw(options.figure, curves, f"{options.rule} on {options.stream}", len(x))
@@ -70,11 +72,14 @@ def evaluate_on_stream(options: Any) -> int:
                     for name, curve in curves.items()
                 },
                 "figure": options.figure,
+                "warnings": ends,
             }
         )
     else:
         _print(options, sizes, len(x), curves, rates)
-    return 0
+    for sentence in ends:
+        warn(f"{options.rule}: {sentence}")
+    return 1 if ends else 0
 
 
 def _check(options: Any) -> None:

@@ -1,18 +1,20 @@
-"""What makes no sense to be judged: features as if they were logits, targets that are no labels."""
+"""What makes no sense to be judged: features as if they were logits, labels that are none."""
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray
 
+from hebbax.losses import Classification
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
 
 def check_judged(rule: AbstractRule, family: AbstractFamily, rows: int, key: PRNGKeyArray) -> None:
-    """Refuse to take the accuracy of what has none.
+    """Refuse to judge what cannot be judged.
 
-    **Raises:** `ValueError` if the rule's networks do not learn what labels say, an update would
-    have fewer rows than the rule learns from, or the family's targets are not one-hot.
+    **Raises:** `ValueError` if the rule's networks do not learn what targets say, an update would
+    have fewer rows than the rule learns from, or the targets of a family of classes are not
+    one-hot.
     """
     name = type(rule).__name__
     if not rule.learns_from_labels:
@@ -25,7 +27,7 @@ def check_judged(rule: AbstractRule, family: AbstractFamily, rows: int, key: PRN
             f"batch must be at least {rule.least_batch} for this {name}, which learns nothing "
             f"from fewer examples at once; got {rows}."
         )
-    if not _one_hot(family, key):
+    if isinstance(family.goal, Classification) and not _one_hot(family, key):
         raise ValueError(
             f"the targets of {family.name} must be one-hot, or one column in {{0, 1}}, for "
             f"cross-entropy and accuracy to have a meaning; those of its test set are not."

@@ -8,10 +8,13 @@ from hebbax.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
 from hebbax.recipes._blur_images import BlurLasting as BlurLasting
 from hebbax.recipes._blur_images import BlurMnist as BlurMnist
 from hebbax.recipes._blur_images import BlurMnist50 as BlurMnist50
+from hebbax.recipes._blur_regression import BlurSinusoids as BlurSinusoids
 from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
 from hebbax.recipes._recipe import Recipe as Recipe
+from hebbax.recipes._streams import STREAM_RULE as STREAM_RULE
+from hebbax.recipes._streams import BlurStream as BlurStream
 from hebbax.recipes._unsupervised import LOOK as LOOK
 from hebbax.recipes._unsupervised import SIZE as SIZE
 from hebbax.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
@@ -26,6 +29,8 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
+        BlurSinusoids,
+        BlurStream,
         VsmlBackprop,
         VsmlOnline,
         UnsupervisedHebbian,

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from hebbax.rules import Blur
     from hebbax.tasks import AbstractFamily
 
-MNIST_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
+MNIST_RULE: dict[str, Any] = {
+    "init_scale": 0.1,
+    "learn_synapse_gain": True,
+    "synapse_normalization": {"bounded": True},
+}
 # BLUR sec. 4.2: digits cropped to the middle 20 pixels, then 10 by 10; all ten and two halves.
 MNIST_SIZE, MNIST_CROP = 10, 20
 MNIST_CLASSES: tuple[tuple[int, ...] | None, ...] = (None, (0, 1, 2, 3, 4), (5, 6, 7, 8, 9))

@@ -76,7 +76,7 @@ class Recipe(abc.ABC):
         """Refuse options out of range by name."""
         check_options(self)
         if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}; got {self.seed}.")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             low = self.least.get(field.name, 1)

@@ -2,6 +2,8 @@
 
 from hebbax.rules._backprop import Backprop as Backprop
 from hebbax.rules._backprop import LearningRate as LearningRate
+from hebbax.rules._continual import ContinualBackprop as ContinualBackprop
+from hebbax.rules._ensemble import Ensemble as Ensemble
 from hebbax.rules._feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from hebbax.rules._hebbian import Hebbian as Hebbian
 from hebbax.rules._meta_rnn import MetaRnn as MetaRnn

@@ -87,7 +87,7 @@ def sample_in_order(
     k_draw, k_stream = jax.random.split(key)
     x, y = family.draw(k_draw).stream(k_stream, steps + -(-query // batch), batch)
     rest = (a[steps:].reshape(-1, a.shape[2])[:query] for a in (x, y))
-    return Episode(x[:steps], y[:steps], *rest)
+    return Episode(x[:steps], y[:steps], *rest, family.goal)
 
 
 class Choices:

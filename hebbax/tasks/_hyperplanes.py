@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 
@@ -16,7 +16,8 @@ class HyperplaneFamily(DriftingFamily):
 
     Hyperplanes stay, turn, or jump to new or earlier places; thresholds shift with time, fast or
     slowly, which makes classes more or less frequent. In part of the tasks boundaries are blurred
-    or bent, some features do not matter, and rows follow paths in time.
+    or bent, some features do not matter, rows follow paths in time, and heights are compared
+    with what they were lately, as where a price is said to be up or down.
     """
 
     name: str = eqx.field(static=True)
@@ -51,4 +52,28 @@ class HyperplaneFamily(DriftingFamily):
         shift = choices.log_uniform(0.05, 1.0)
         height = height + shift * choices.waves(times, self.outputs, 60.0, 30_000.0)[:, None]
         height = height + choices.often(0.5) * choices.one(0.0, 0.5) * blur
+        usual = _lately(height, choices.log_uniform(20.0, 500.0))
+        height = height - choices.often(0.3) * usual
         return x, jnp.argmax(height, axis=-1)
+
+
+def _lately(
+    height: Float[Array, "steps batch out"], rows: Float[Array, ""]
+) -> Float[Array, "steps batch out"]:
+    """Return means of what came before each row, which lose weight over about so many rows.
+
+    The first batch counts as what came before it.
+    """
+    steps, batch, outputs = height.shape
+    keep = jnp.exp(-1 / rows)
+    earlier = jnp.concatenate([height[:1], height]).reshape(-1, outputs)
+    shape = (len(earlier), 1)
+    gates = jnp.broadcast_to(keep, shape)
+
+    def joined(first: tuple[Array, Array], then: tuple[Array, Array]) -> tuple[Array, Array]:
+        return first[0] * then[0], then[0] * first[1] + then[1]
+
+    both = jnp.concatenate([earlier, jnp.ones(shape)], axis=1)
+    _, sums = jax.lax.associative_scan(joined, (gates, both))
+    means = sums[:, :-1] / sums[:, -1:]
+    return means[batch - 1 : -1].reshape(steps, batch, outputs)

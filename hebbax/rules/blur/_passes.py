@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax.losses import Targets
 from hebbax.networks import Connection, Dense, Wiring, from_rows, gather, spread
 from hebbax.rules import activations
 from hebbax.rules.blur import _neurons as neurons
@@ -101,8 +102,11 @@ def normalizes(options: Options, last: bool) -> bool:
     return normalization.last or not last
 
 
-def with_feedback(options: Options, last: Layer, y: Float[Array, "batch out"]) -> Layer:
+def with_feedback(options: Options, last: Layer, y: Float[Array, "batch out"] | Targets) -> Layer:
     """Put the feedback on the second state of the last layer, zeros on the further ones."""
+    if isinstance(y, Targets):
+        target = y.feedback(last[0].T).T
+        return jnp.concatenate([jnp.stack([last[0], target]), jnp.zeros_like(last[2:])])
     target = (2 * y.T - 1).astype(last.dtype)
     if options.feedback == "residual":
         target = target - last[0]

@@ -1,6 +1,5 @@
 """`UnsupervisedRule`: the learned unsupervised update (Metz et al., ICLR 2019)."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
@@ -219,7 +218,7 @@ class UnsupervisedRule(AbstractRule):
             )
             for layer, change in zip(net.layers, changes, strict=True)
         )
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def plasticity(
         self,
@@ -244,7 +243,7 @@ class UnsupervisedRule(AbstractRule):
             )
             changed = self._changed(
                 theta,
-                dataclasses.replace(net, layers=layers),
+                eqx.tree_at(lambda n: n.layers, net, layers),
                 [a._replace(x=u[:, :, 0]) for a, u in zip(activity, units, strict=True)],
                 [s._replace(h=u[:, :, 1:]) for s, u in zip(found, units, strict=True)],
             )

@@ -1,0 +1,107 @@
+"""The recipe for streams whose rows drift."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hebbax.recipes._recipe import Recipe
+
+if TYPE_CHECKING:
+    from hebbax.outer.objectives import AbstractObjective
+    from hebbax.rules import Ensemble
+    from hebbax.tasks import AbstractFamily
+
+# Backpropagation through a leaky rectifier, to begin with, and synapses of one norm, so that what
+# they lose by fading decides how large changes are beside them.
+STREAM_RULE: dict[str, Any] = {
+    "forward_activation": "leaky_relu_and_derivative",
+    "backward_activation": "none",
+    "backward_update": "multiplicative_second_state",
+    "symmetric": True,
+    "single_state": True,
+    "feedback": "error",
+    "normalization": None,
+    "synapse_normalization": {"learn": True},
+    "learn_keep": False,
+    "init_scale": 0.0,
+    "learn_synapse_gain": True,
+    "synapse_update": 10.0,
+}
+# How members begin: rows over which they know their inputs, and η̃.
+DEEP = ((1e6, 6.0), (128.0, 20.0), (32.0, 6.0))
+SHALLOW = ((1e6, 30.0), (32.0, 30.0))
+FAMILIES = (
+    ("mixtures", 3, 15), ("mixtures", 10, 4), ("mixtures", 30, 40), ("hyperplanes", 8, 2),
+    ("hyperplanes", 3, 2), ("permuted_digits",), ("rotated_digits",),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class BlurStream(Recipe):
+    """Mixtures, hyperplanes and digits that drift: an ensemble that learns as long as rows come."""
+
+    name: ClassVar[str] = "blur/stream"
+    title: ClassVar[str] = "An ensemble of BLUR networks, meta-trained on tasks that drift"
+    evaluation: ClassVar[str] = "--stream elec2"
+    least: ClassVar[dict[str, int]] = {**Recipe.least, "validation": 1}
+
+    hidden: tuple[int, ...] = (64,)
+    """Units of the hidden layers of deep members."""
+    unrolls: int = 100
+    """Updates in a lifetime."""
+    batch: int = 32
+    """Examples in each update."""
+    runs: int = 1
+    """θ trained side by side; the best is kept."""
+    steps: int = 300
+    """Meta-steps."""
+    learning_rate: float = 2e-2
+    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
+    clip: float = 1.0
+    """Largest norm of a meta-gradient."""
+    validation: int = 4
+    """Tasks of each family that decide which θ is the best, at every checkpoint."""
+    log_every: int = 10
+    """Meta-steps between logged lines."""
+    checkpoint_every: int = 50
+    """Meta-steps between checkpoints; a multiple of log_every."""
+
+    def rule(self) -> "Ensemble":
+        """Return deep and shallow members that begin as backpropagation."""
+        from hebbax.rules import Blur, Ensemble
+
+        return Ensemble(Blur(**STREAM_RULE), deep=len(DEEP), shallow=len(SHALLOW))
+
+    def start(self) -> Any:
+        """Return a θ whose members know their inputs over long and short times."""
+        import jax
+        import jax.numpy as jnp
+
+        theta = self.rule().init(jax.random.key(0))
+        rows, pace = zip(*DEEP, *SHALLOW, strict=True)
+        # A first guess: hidden layers learn more slowly than the last one.
+        deep = dataclasses.replace(theta.deep, mu=theta.deep.mu.at[:, 1, 1].set(0.2))
+        members = {}
+        for kind, genomes, norm in (("deep", deep, 1.8), ("shallow", theta.shallow, 3.0)):
+            members[kind] = dataclasses.replace(
+                genomes,
+                rescale=jnp.full_like(genomes.rescale, norm),
+                synapse_gain=jnp.full_like(genomes.synapse_gain, 0.6),
+            )
+        return dataclasses.replace(
+            theta,
+            **members,
+            log_rows=jnp.log(jnp.asarray(rows)),
+            log_pace=jnp.log(jnp.asarray(pace) / STREAM_RULE["synapse_update"]),
+        )
+
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return families that drift, of various sizes."""
+        from hebbax.tasks import drifting
+
+        return tuple(drifting(*family) for family in FAMILIES)
+
+    def objective(self) -> "AbstractObjective":
+        """Judge all that is predicted before it is learnt from."""
+        from hebbax.outer.objectives import Prequential
+
+        return Prequential(steps=self.unrolls, batch=self.batch, skip=1)
