@@ -25,8 +25,6 @@ import numpy as np
 PERMUTED = "permuted_mnist"
 HIDDEN = (64,)
 PERMUTATIONS, UPDATES, BATCH = 100, 60, 128
-PULL = 1e-3
-"""Strength of the pull to the start, the middle of those that Kumar et al. tried."""
 OPTIMIZERS = ("sgd", "momentum", "adam", "nadamw")
 RIVER = ("naive Bayes", "Hoeffding adaptive tree", "adaptive random forest")
 RATES = {
@@ -38,20 +36,12 @@ RATES = {
 }
 
 
-def permuted_mnist(permutations=PERMUTATIONS, updates=UPDATES, batch=BATCH):
+def permuted_mnist():
     """Return MNIST at 10 by 10 pixels, which change places after every so many updates."""
     import hebbax as hx
 
     family = hx.tasks.images("mnist", size=10, crop=20)
-    x, y = np.asarray(family.train_x), np.asarray(family.train_y)
-    random = np.random.RandomState(0)
-    rows, labels = [], []
-    for _ in range(permutations):
-        chosen = random.permutation(len(x))[: updates * batch]
-        order = random.permutation(x.shape[1])
-        rows.append(x[chosen][:, order])
-        labels.append(y[chosen])
-    return np.concatenate(rows), np.concatenate(labels)
+    return hx.tasks.permuted_rows(family, PERMUTATIONS, UPDATES * BATCH)
 
 
 def rows_of(name):
@@ -97,27 +87,8 @@ def measure(learner, name, chunk, seeds):
         rates = RATES[optimizer] if name == PERMUTED else None
         curves, rate = hx.best_stream_backprop(optimizer, x, y, rates=rates, **settings)
         return summary(curves, name, rate)
-    if kind == "to-start":
-        rule = hx.Backprop(pulled_adam, activation="relu")
-        curves, rate = hx.best_stream_backprop(
-            "adam", x, y, rule=rule, rates=RATES["adam"], **settings
-        )
-        return summary(curves, name, rate)
     rule, theta = hx.zoo.load(learner) if learner in hx.zoo.list() else hx.load_rule(learner)
     return summary(hx.evaluate_stream(rule, theta, x, y, **settings), name)
-
-
-def pulled_adam(rate):
-    """Adam on a loss that holds synapses near where they began (Kumar et al., 2023)."""
-    import optax
-
-    def pull(gradient, start, synapses):
-        pulled = jax.tree.map(lambda g, w, s: g + PULL * (w - s), gradient, synapses, start)
-        return pulled, start
-
-    import jax
-
-    return optax.chain(optax.GradientTransformation(lambda s: s, pull), optax.adam(rate))
 
 
 def with_river(kind, x, y, chunk):
@@ -144,7 +115,7 @@ def with_river(kind, x, y, chunk):
 
 def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rules", nargs="*", default=["blur/lasting"], metavar="NAME")
+    parser.add_argument("--rules", nargs="*", default=["blur/stream"], metavar="NAME")
     parser.add_argument("--streams", nargs="*", metavar="NAME")
     parser.add_argument("--chunks", nargs="*", type=int, default=[32])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each learner")
@@ -162,8 +133,7 @@ def main(words=None):
     learners = [*options.rules, *opponents, *(RIVER if options.river else ())]
     for stream in streams:
         for chunk in [BATCH] if stream == PERMUTED else options.chunks:
-            extra = ["to-start adam"] if stream == PERMUTED and opponents else []
-            for learner in [*learners, *extra]:
+            for learner in learners:
                 name = f"{stream}/{chunk}/{learner}"
                 if name in kept or (stream == PERMUTED and learner in RIVER):
                     continue
@@ -190,8 +160,9 @@ Share of all rows that was right, each predicted before it was learnt from; mean
 networks (one hidden layer of {hidden} units but for the linear one){over}. Each optimiser has the
 learning rate that was best in hindsight, for each stream and chunk apart, which favours it; naive
 Bayes, trees and forests, of river, learn row after row, from inputs as they are. Inputs of all
-networks are standardised by the rows before each, which are forgotten after {window:.0f}; those of permuted MNIST ({permutations} permutations of
-10 by 10 pixels, each for {updates} updates of {batch}) are as they are.
+networks are standardised by the rows before each, which are forgotten after {window:.0f}; those of
+permuted MNIST ({permutations} permutations of 10 by 10 pixels, each for {updates} updates of
+{batch}) are as they are.
 """
 
 
@@ -278,7 +249,7 @@ def _plasticity(kept, rules):
     yield "| learner | first ten | last ten | change |"
     yield "|---|---|---|---|"
     learners = {**{r: r for r in rules}, **{f"network {n}": f"{n}, tuned" for n in OPTIMIZERS}}
-    for learner, title in {**learners, "to-start adam": "adam, pulled to the start"}.items():
+    for learner, title in learners.items():
         found = kept.get(f"{PERMUTED}/{BATCH}/{learner}")
         if found:
             late = np.asarray(found["late"])

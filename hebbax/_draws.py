@@ -50,5 +50,5 @@ def numbered(key: PRNGKeyArray, count: int, derive: Callable[[PRNGKeyArray], Any
 
 def _by_place(key: PRNGKeyArray) -> bool:
     """Whether a number depends on the key and on its place alone."""
-    flags = jax.config
+    flags: Any = jax.config
     return str(jax.random.key_impl(key)) == "threefry2x32" and flags.jax_threefry_partitionable

@@ -71,7 +71,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         self,
         rule: str | Path | tuple[AbstractRule, PyTree] | None = None,
         *,
-        hidden: Given = (64,),
+        hidden: Given = (64, 64),
         steps: int | None = None,
         batch_size: int = 128,
         n_networks: int = 5,
@@ -98,7 +98,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
         before = self.__dict__.get("networks_") if self.warm_start else None
-        known = self.__dict__.get("classes_")
+        known: Any = self.__dict__.get("classes_")
         random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule)
         X, y = validate_data(self, X, y, dtype=[*FLOATS], reset=before is None)
         check_classification_targets(y)
@@ -174,14 +174,18 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         return self.classes_[best]
 
     def _judge(self, said: np.ndarray, rows: Rows) -> tuple[float, float]:
-        """Return the least cross-entropy of any temperature, and that temperature."""
-        right = said[np.arange(len(said)), rows.y]
+        """Return the least cross-entropy of any temperature, and that temperature.
+
+        It is taken as if one more row, all in all, were of a class by chance: few rows that are all
+        right do not make predictions sure.
+        """
+        chance = 1 / len(said)
 
         def loss(temperature: float) -> float:
-            z = said / temperature
-            highest = z.max(axis=1)
-            lacking = np.log(np.exp(z - highest[:, None]).sum(axis=1)) + highest
-            return float(np.average(lacking - right / temperature, weights=rows.weight))
+            share = _log_softmax(said / temperature)
+            right = share[np.arange(len(said)), rows.y]
+            lost = (1 - chance) * right + chance * share.mean(axis=1)
+            return -float(np.average(lost, weights=rows.weight))
 
         losses = [loss(temperature) for temperature in TEMPERATURES]
         best = int(np.argmin(losses))

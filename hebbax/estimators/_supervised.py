@@ -29,6 +29,8 @@ LEAST, EACH, MOST = 300, 30, 10_000
 """Updates at most: some, so many for each time that all rows are seen, but no more than these."""
 PATIENCE = 1.6
 """How much longer to go on learning, after the best, in the hope of better."""
+FIRST_LOOKS = (1, 2, 3, 5, 7, 10)
+"""Updates after which to look first, for where there is much noise few are best."""
 SMALL_CHUNK = 32
 """Rows that a smaller chunk of a stream is brought to, so that there are two sizes in all."""
 
@@ -231,4 +233,5 @@ class SupervisedEstimator(PlasticEstimator):
 
 def _next_look(updates: int, limit: int) -> int:
     """Return after how many updates to look next: later ones farther apart."""
-    return min(limit, updates + 10 * max(1, updates // 50))
+    first = [look for look in FIRST_LOOKS if look > updates]
+    return min(limit, first[0] if first else updates + 10 * max(1, updates // 50))

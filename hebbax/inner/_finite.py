@@ -5,6 +5,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, PyTree
 
 from hebbax.devices import check_not_forked
@@ -30,7 +31,7 @@ def check_theta(theta: PyTree) -> None:
 
 def _is_finite(leaf: object) -> bool:
     # What is being traced is nobody's number yet.
-    if isinstance(leaf, jax.core.Tracer) or not isinstance(leaf, (jax.Array, np.ndarray, float)):
+    if isinstance(leaf, Tracer) or not isinstance(leaf, (jax.Array, np.ndarray, float)):
         return True
     if not jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact):
         return True

@@ -15,7 +15,7 @@ from hebbax.inner._checks import check_judged
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import check_classes, correct
+from hebbax.losses import check_classes, check_labels, correct
 from hebbax.networks import Given, Units, as_units, between
 from hebbax.rules import AbstractRule, Backprop
 from hebbax.tasks import AbstractFamily
@@ -97,10 +97,16 @@ def measure_online(
     check_theta(theta)
     key = jax.random.key(0) if key is None else key
     check_classes("evaluate_online", family.goal, family.name)
-    check_judged(rule, family, 1, key)
+    check_judged(rule, 1)
     keys = jax.random.split(key, seeds)
+    check_labels(f"the targets of {family.name}", _targets(family, key))
     found, finite = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
     return OnlineCurves(np.asarray(found)), np.asarray(finite)
+
+
+@eqx.filter_jit
+def _targets(family: AbstractFamily, key: PRNGKeyArray) -> Float[Array, "n out"]:
+    return family.draw(key).test_set()[1]
 
 
 @eqx.filter_jit

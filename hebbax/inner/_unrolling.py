@@ -69,8 +69,7 @@ def unroll(
             f"xs; got {list(ys.shape)}."
         )
     # Rules of others may make something of any targets.
-    plain = ys is not None and not isinstance(ys, Targets)
-    if plain and type(rule).__module__.startswith("hebbax."):
+    elif ys is not None and type(rule).__module__.startswith("hebbax."):
         check_labels("ys", ys)
     check_remat(remat)
     check_not_forked()

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 
 def check_labels(what: str, y: Any) -> None:
@@ -16,7 +16,7 @@ def check_labels(what: str, y: Any) -> None:
     **Raises:** `ValueError` unless every row is one-hot, or one number in {0, 1} if there is one
     column.
     """
-    if isinstance(y, jax.core.Tracer):
+    if isinstance(y, Tracer):
         return
     rows = np.asarray(y)
     column = rows.ndim > 0 and rows.shape[-1] == 1

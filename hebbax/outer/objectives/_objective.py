@@ -33,8 +33,6 @@ class AbstractObjective(eqx.Module):
 
     classes_only: ClassVar[bool] = False
     """Whether it judges classes, and no family that asks for something else."""
-    needs_labels: ClassVar[bool] = False
-    """Whether it judges what a family of classes asks for, whose targets must be labels then."""
 
     steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
     batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)

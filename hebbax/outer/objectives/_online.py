@@ -21,8 +21,6 @@ class OnlineLoss(AbstractObjective):
     predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
     """
 
-    needs_labels: ClassVar[bool] = True
-
     skip: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=1)
     reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
 

@@ -16,8 +16,6 @@ class QueryLoss(AbstractObjective):
     With a method that cuts lifetimes, after the last update of every truncation.
     """
 
-    needs_labels: ClassVar[bool] = True
-
     def judge(
         self,
         rule: AbstractRule,

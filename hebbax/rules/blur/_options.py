@@ -80,11 +80,14 @@ class Oja(_Group):
     - `form`: `full` (BLUR eq. 8), `relative`, `first`, `weights`, or `activations`.
     - `extra`: a fixed factor on it.
     - `learn`: whether there is a learnt factor too; `full` and `relative` have none.
+    - `apart`: whether it acts on the synapses of either direction apart, as in the authors'
+      program, which pulls those of a symmetric rule asunder; if not, they stay the same.
     """
 
     form: Literal["full", "relative", "first", "weights", "activations"]
     extra: float = 1.0
     learn: bool = True
+    apart: bool = True
 
     @property
     def multiplied(self) -> bool:
@@ -200,7 +203,7 @@ class Options(AbstractRule):
     @property
     def tied(self) -> bool:
         """Whether the backward pass reads the forward synapses."""
-        return self.symmetric and self.oja is None
+        return self.symmetric and (self.oja is None or not self.oja.apart)
 
     @property
     def bounded(self) -> bool:

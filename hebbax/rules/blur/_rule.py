@@ -43,7 +43,7 @@ class Blur(Options):
     - `backward_update`: `additive` (eq. 6), `multiplicative`, or `multiplicative_second_state`
       (eq. 4).
     - `symmetric`: the backward pass reads the transposed forward synapses, and they change alike.
-      Oja's term acts on either direction apart, as in the authors' program.
+      Oja's term acts on either direction apart, unless it is told not to.
     - `single_state`: one state per synapse, changed by the rule's first; else k.
     - `bias`: a unit with all states 1 below every layer.
     - `normalization`: a `Normalization` of pre-activations over the batch, as in the paper; None

@@ -13,7 +13,7 @@ from hebbax._errors import check_choice
 from hebbax._options import AT_LEAST_1, Range, as_tuple, check_options
 from hebbax.rules import activations
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 from hebbax.rules.unsupervised import _hidden as hidden
 from hebbax.rules.unsupervised import _planes as planes
 from hebbax.rules.unsupervised import _readouts as readouts
@@ -184,7 +184,7 @@ class UnsupervisedRule(AbstractRule):
         theta: Parameters,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch _"] | None,
+        y: Told,
     ) -> tuple[Network, Float[Array, "batch features"]]:
         """Apply the rule to one batch of at least two examples, in the order they are in.
 
@@ -225,7 +225,7 @@ class UnsupervisedRule(AbstractRule):
         theta: Parameters,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch _"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of W and V, given activities and hidden states of all units.
 
