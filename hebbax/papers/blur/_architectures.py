@@ -1,5 +1,6 @@
 """Genomes on networks of shapes that their meta-training never saw: convolutional and residual."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,7 +56,7 @@ class ArchitecturesTried(Experiment):
     smoke: ClassVar = {
         "data": ("digits",), "genomes": (), "channels": (2,), "blocks": (1,),
         "deep_data": "digits", "units": 4, "networks": 2, "rates": 2, "optimizers": ("sgd",),
-        "batch": 16, "points": (1, 2),
+        "normalized": ("sgd",), "batch": 16, "points": (1, 2),
     }  # fmt: skip
     paper: ClassVar = {
         "networks": 8, "rates": 13, "points": (5, 10, 20, 50, 100, 200, 500, 1000),
@@ -67,6 +68,8 @@ class ArchitecturesTried(Experiment):
     genomes: tuple[str, ...] = (GENOME, "blur/mnist-50")
     """Shipped genomes as they are, beside the one that decides."""
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    normalized: tuple[str, ...] = ("adam",)
+    """Those that learn networks with batch normalisation besides; they decide nothing."""
     channels: tuple[int, ...] = (16, 32)
     blocks: tuple[int, ...] = (2, 6, 20)
     """Residual blocks, of one layer each."""
@@ -127,11 +130,21 @@ class ArchitecturesTried(Experiment):
             "hidden": network, "steps": max(points), "batch": self.batch, "at": points,
             "seeds": self.networks, "key": jax.random.key(seed + 1),
         }  # fmt: skip
-        found = {name: hx.evaluate(*hx.zoo.load(name), family, **settings) for name in self.genomes}
+        rule, theta = hx.zoo.load(GENOME)
+        assert isinstance(rule, hx.Blur)
+        root = dataclasses.replace(rule, places="root")
+        found = {ROOT: hx.evaluate(root, theta, family, **settings)}
+        for name in self.genomes:
+            found[name] = hx.evaluate(*hx.zoo.load(name), family, **settings)
         for optimizer in self.optimizers:
+            rates = learning_rates(optimizer, self.rates)
             found[OPTIMIZERS[optimizer]], _ = best_backprop(
-                optimizer, family, rates=learning_rates(optimizer, self.rates), **settings
+                optimizer, family, rates=rates, **settings
             )
+            if optimizer in self.normalized:
+                found[_normalized(optimizer)], _ = best_backprop(
+                    optimizer, family, rates=rates, normalization="batch", **settings
+                )
         return found
 
     def _decide(
@@ -176,6 +189,10 @@ class ArchitecturesTried(Experiment):
 def residual_perceptron(units: int, blocks: int) -> Architecture:
     """Return a layer and so many residual blocks, each of one dense layer, of as many units."""
     return Architecture(units, *[Residual((Dense(units),))] * blocks)
+
+
+def _normalized(optimizer: str) -> str:
+    return f"{OPTIMIZERS[optimizer]}, normalised"
 
 
 def _images(data: str) -> hx.tasks.AbstractFamily:
