@@ -53,7 +53,6 @@ def variants(theta, oja):
         "synapses do not fade (keep gate 1)": stays,
         "inputs are not standardised again": dataclasses.replace(theta, log_rows=every),
         "all votes are even": dataclasses.replace(theta, log_sharpness=jnp.asarray(-NEVER)),
-        "votes never forget": dataclasses.replace(theta, log_memory=jnp.asarray(NEVER)),
         "deep members only": without(theta, range(deep)),
         "shallow members only": without(theta, range(deep, members)),
         "one deep member only": without(theta, [int(fixed)]),
