@@ -1,7 +1,7 @@
 """Judge rules on streams that drift, beside tuned backpropagation and trees; write the page.
 
     python benchmarks/streams.py [--rules NAME ...] [--streams NAME ...] [--chunks 32 8 128]
-        [--seeds 3] [--river] [--cache FILE] [--write PAGE]
+        [--seeds 3] [--river [NAME ...]] [--cache FILE] [--write PAGE]
 
 Every chunk of rows is predicted before it is learnt from. Needs the streams of `hx.tasks.STREAMS`
 and MNIST. All networks have the same hidden layer and the same inputs: standardised by the rows
@@ -120,7 +120,7 @@ def main(words=None):
     parser.add_argument("--chunks", nargs="*", type=int, default=[32])
     parser.add_argument("--seeds", type=int, default=3, help="networks of each learner")
     parser.add_argument("--no-opponents", dest="opponents", action="store_false")
-    parser.add_argument("--river", action="store_true")
+    parser.add_argument("--river", nargs="*", choices=RIVER, help="all of them where none is named")
     parser.add_argument("--cache", type=Path, default=Path("streams.json"))
     parser.add_argument("--write", type=Path, metavar="PAGE")
     options = parser.parse_args(words)
@@ -130,7 +130,8 @@ def main(words=None):
     kept = json.loads(options.cache.read_text()) if options.cache.exists() else {}
     networks = [f"network {name}" for name in OPTIMIZERS]
     opponents = [*networks, "linear sgd"] if options.opponents else []
-    learners = [*options.rules, *opponents, *(RIVER if options.river else ())]
+    river = RIVER if options.river == [] else options.river or ()
+    learners = [*options.rules, *opponents, *river]
     for stream in streams:
         for chunk in [BATCH] if stream == PERMUTED else options.chunks:
             for learner in learners:

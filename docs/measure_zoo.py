@@ -103,7 +103,7 @@ def _rows(names: Iterable[str]) -> list[dict]:
         found = {
             name: result
             for name, card in cards.items()
-            for result in card["results"]
+            for result in card.get("results", ())
             if result["data"] == task
         }
         rows += [{"task": task, "rule": name, **result} for name, result in found.items()]

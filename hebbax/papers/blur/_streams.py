@@ -137,11 +137,10 @@ class Streams(Experiment):
 def pulled(rate: Any, pull: float) -> optax.GradientTransformation:
     """Return Adam on a loss that holds synapses near where they began (Kumar et al., 2023)."""
 
-    def begin(synapses: Any) -> Any:
-        return synapses
+    def nearer(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree.map(lambda g, w, s: g + pull * (w - s), updates, params, state), state
 
-    def nearer(gradient: Any, start: Any, synapses: Any = None) -> tuple[Any, Any]:
-        return jax.tree.map(lambda g, w, s: g + pull * (w - s), gradient, synapses, start), start
-
-    parts: list[Any] = [begin, nearer]
-    return optax.chain(optax.GradientTransformation(*parts), optax.adam(rate))
+    # The state is the synapses as they began.
+    return optax.chain(
+        optax.GradientTransformation(lambda params: params, nearer), optax.adam(rate)
+    )
