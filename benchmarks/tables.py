@@ -168,7 +168,7 @@ def page(kept):
     ]
     for key, heading in (
         ("accuracy", "Accuracy"), ("log_loss", "Log loss"), ("brier", "Brier score"),
-        ("balanced", "Balanced accuracy"), ("seconds", "CPU seconds of `fit`, median (the first of a shape compiles)"),
+        ("balanced", "Balanced accuracy"), ("seconds", "CPU seconds of `fit`, median"),
     ):  # fmt: skip
         lines += ["", f"## {heading}", "", "| data | " + " | ".join(LEARNERS) + " |"]
         lines += ["|---" * (len(LEARNERS) + 1) + "|"]

@@ -99,7 +99,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
         before = self.__dict__.get("networks_") if self.warm_start else None
-        known = self.__dict__.get("classes_")
+        known = self.__dict__.get("classes_", np.empty(0))
         random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule)
         X, y = validate_data(self, X, y, dtype=[*FLOATS], reset=before is None)
         check_classification_targets(y)

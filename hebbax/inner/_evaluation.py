@@ -110,8 +110,8 @@ def evaluate(
         rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
     )
     chosen = np.asarray(points) - 1
-    found = (np.asarray(a).T[:, chosen] for a in (score, loss))
-    return Curves(np.asarray(points), *found, family.goal)
+    score, loss = (np.asarray(a).T[:, chosen] for a in (score, loss))
+    return Curves(np.asarray(points), score, loss, family.goal)
 
 
 @eqx.filter_jit

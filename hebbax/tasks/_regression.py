@@ -1,6 +1,7 @@
 """Families whose targets are real numbers: arrays of one's own, and sinusoids."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -178,7 +179,7 @@ def sinusoids(feedback: str = "residual") -> SinusoidFamily:
     return SinusoidFamily(judged_by=Regression(told=_feedback(feedback)))
 
 
-def _feedback(name: str) -> str:
+def _feedback(name: Any) -> Any:
     if name not in ("residual", "target"):
         raise ValueError(f"feedback must be 'residual' or 'target'; got {name!r}.")
     return name

@@ -205,19 +205,19 @@ class Vsml(AbstractRule):
         self._check(net, x, y)
         if y is None:
             return net, self.predict(theta, net, x)
-        y = _as(x.dtype, y)
+        given: Any = _as(x.dtype, y)
         if self.batch == "averaged":
-            return self._all_from_one(theta, net, x, y)
+            return self._all_from_one(theta, net, x, given)
         if self.batch == "half_averaged":
-            return self._datum(theta, averaged(net, self.state_size // 2), x, y)
+            return self._datum(theta, averaged(net, self.state_size // 2), x, given)
         if len(x) == 1:
-            return self._datum(theta, net, x, y)
+            return self._datum(theta, net, x, given)
 
         def row(net: Network, datum: tuple[Array, Any]) -> tuple[Network, Array]:
             net, prediction = self._datum(theta, net, *jax.tree.map(lambda a: a[None], datum))
             return net, prediction[0]
 
-        return jax.lax.scan(row, net, (x, y))
+        return jax.lax.scan(row, net, (x, given))
 
     def plasticity(
         self,
@@ -236,11 +236,11 @@ class Vsml(AbstractRule):
         if y is None:
             raise ValueError("VSML's synapses change with labels only; got y=None.")
         rows = slice(self.copies if self.batch == "half_averaged" else 1)
-        x, y = jax.tree.map(lambda a: a[rows], (x, _as(x.dtype, y)))
-        self._check(net, x, y)
+        x, told = jax.tree.map(lambda a: a[rows], (x, _as(x.dtype, y)))
+        self._check(net, x, told)
         ready = self._ready(theta)
         upward = passes.forward(self._wiring, ready, net, x, net.feedback)
-        feedback = self.errors(self.read(upward), y)
+        feedback = self.errors(self.read(upward), told)
         if self.feedback == "same_datum":
             downward = passes.backward(self._wiring, ready, upward, feedback).downward
         else:
