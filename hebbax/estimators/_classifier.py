@@ -27,7 +27,8 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
 
     `fit` draws fresh networks and applies the rule to random batches of the training data. Each
     network is judged by a fifth of the rows, or less, that it does not learn from: they decide when
-    it is enough, and how sure predictions may be. The networks' predictions are averaged.
+    it is enough, and how sure predictions may be: either the networks after some update, or their
+    averages over the last updates. The networks' predictions are averaged.
     `partial_fit` learns online: one update for each `batch_size` of the rows it is given, in their
     order.
 
@@ -71,7 +72,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         self,
         rule: str | Path | tuple[AbstractRule, PyTree] | None = None,
         *,
-        hidden: Given = (64, 64),
+        hidden: Given = (64, 64, 64),
         steps: int | None = None,
         batch_size: int = 128,
         n_networks: int = 5,
@@ -98,7 +99,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
         before = self.__dict__.get("networks_") if self.warm_start else None
-        known: Any = self.__dict__.get("classes_")
+        known: Any = self.__dict__.get("classes_", np.empty(0))
         random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule)
         X, y = validate_data(self, X, y, dtype=[*FLOATS], reset=before is None)
         check_classification_targets(y)

@@ -17,6 +17,8 @@ from hebbax.rules import AbstractRule, Sizes
 AT_ONCE = 256
 """Rows of a prediction. Always as many, so that there is one program, and a row's prediction is the
 same to the last bit whatever it is asked for with."""
+RECENT = 8
+"""How fast averages of networks forget: about this part of their updates is what they hold."""
 IN_A_ROW = 10
 """Updates of a call. Always as many batches, of which the first so many are learnt from."""
 
@@ -47,19 +49,30 @@ def learn(
     theta: PyTree,
     goal: AbstractGoal,
     nets: PyTree,
+    means: PyTree,
+    done: Array,
     xs: Array,
     ys: Array,
     taken: Array,
-) -> PyTree:
-    """Let networks learn from the first `taken` of batches `[updates, networks, batch, ..]`."""
+) -> tuple[PyTree, PyTree]:
+    """Let networks learn from the first `taken` of batches `[updates, networks, batch, ..]`.
+
+    `means` are averages of the networks over the last part of the `done` updates they have had, of
+    which later ones weigh more (Shamir and Zhang, ICML 2013); returned are both afterwards. What
+    single batches have done evens out in them.
+    """
 
     def one(net: PyTree, x: Array, y: Array) -> PyTree:
         return rule.update(theta, net, x, targets(y, goal))[0]
 
-    def step(index: Any, nets: PyTree) -> PyTree:
-        return jax.vmap(one)(nets, xs[index], ys[index])
+    def step(index: Any, state: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
+        nets, means = state
+        nets = jax.vmap(one)(nets, xs[index], ys[index])
+        share = (RECENT + 1) / (done + index + 1 + RECENT)
+        means = jax.tree.map(lambda m, n: m + share.astype(m.dtype) * (n - m), means, nets)
+        return nets, means
 
-    return jax.lax.fori_loop(0, taken, step, nets)
+    return jax.lax.fori_loop(0, taken, step, (nets, means))
 
 
 @eqx.filter_jit

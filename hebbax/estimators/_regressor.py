@@ -43,7 +43,7 @@ class PlasticRegressor(RegressorMixin, SupervisedEstimator):
         self,
         rule: str | Path | tuple[AbstractRule, PyTree] | None = None,
         *,
-        hidden: Given = (64, 64),
+        hidden: Given = (64, 64, 64),
         steps: int | None = None,
         batch_size: int = 128,
         n_networks: int = 5,

@@ -119,35 +119,58 @@ class SupervisedEstimator(PlasticEstimator):
             limit = min(limit, MOST)
         else:
             limit = FEW_UPDATES if self.steps is None else int(self.steps)
-        best, updates = Judged(math.inf, 1.0, 0, nets), 0
+        best, updates, means = Judged(math.inf, 1.0, 0, nets), 0, nets
+        order = np.concatenate(seen)
+        judged = Rows(rows.x[order], rows.y[order], rows.weight[order])
         while updates < limit and (not held or updates < PATIENCE * best.updates + 50):
             wanted = _next_look(updates, limit) if held else limit
             while updates < wanted:
                 taken = min(_learning.IN_A_ROW, wanted - updates)
-                nets = self._learn(nets, x, y, [draw(taken * self.batch_size) for draw in draws])
+                chosen = [draw(taken * self.batch_size) for draw in draws]
+                nets, means = self._learn(nets, means, updates, x, y, chosen)
                 updates += taken
             if held:
+                for state in (nets, means):
+                    if all_finite(state):
+                        loss, temperature = self._judge(self._held_out(state, x, seen), judged)
+                        if loss < best.loss:
+                            best = Judged(loss, temperature, updates, state)
                 if not all_finite(nets):
                     break
-                said = self._held_out(nets, x, seen)
-                order = np.concatenate(seen)
-                judged = Rows(x[order], rows.y[order], rows.weight[order])
-                loss, temperature = self._judge(said, judged)
-                if loss < best.loss:
-                    best = Judged(loss, temperature, updates, nets)
         if not held or not best.updates:
             best = Judged(math.nan, 1.0, updates, nets)
         self._keep(best.nets, best.updates, scaling, best.temperature)
 
-    def _learn(self, nets: PyTree, x: np.ndarray, y: np.ndarray, rows: list[np.ndarray]) -> PyTree:
+    def _learn(
+        self,
+        nets: PyTree,
+        means: PyTree,
+        done: int,
+        x: np.ndarray,
+        y: np.ndarray,
+        rows: list[np.ndarray],
+    ) -> tuple[PyTree, PyTree]:
         """Let each network learn from batches of its own rows, at most `IN_A_ROW` of them."""
         size = self.batch_size
         taken = len(rows[0]) // size
         index = np.zeros((_learning.IN_A_ROW, len(rows), size), int)
         for net, chosen in enumerate(rows):
             index[:taken, net] = chosen.reshape(taken, size)
-        arguments = jnp.asarray(x[index]), jnp.asarray(y[index]), jnp.asarray(taken)
-        return _learning.learn(self.rule_, self.theta_, self._goal, nets, *arguments)
+        return self._update(nets, means, done, x[index], y[index], taken)
+
+    def _update(
+        self,
+        nets: PyTree,
+        means: PyTree,
+        done: int,
+        xs: np.ndarray,
+        ys: np.ndarray,
+        taken: int = 1,
+    ) -> tuple[PyTree, PyTree]:
+        return _learning.learn(
+            self.rule_, self.theta_, self._goal, nets, means, jnp.asarray(done), jnp.asarray(xs),
+            jnp.asarray(ys), jnp.asarray(taken),
+        )  # fmt: skip
 
     def _held_out(self, nets: PyTree, x: np.ndarray, seen: list[np.ndarray]) -> np.ndarray:
         """Return what each network says of its own rows, of one network after the other."""
@@ -220,10 +243,8 @@ class SupervisedEstimator(PlasticEstimator):
                 np.broadcast_to(a[rows], (1, self._networks_of(nets), size, a.shape[1]))
                 for a in (x, y)
             )
-            nets = _learning.learn(
-                self.rule_, self.theta_, self._goal, nets, jnp.asarray(xs), jnp.asarray(ys),
-                jnp.asarray(1),
-            )  # fmt: skip
+            # What drifts has no use for averages of what was.
+            nets, _ = self._update(nets, nets, updates, xs, ys)
             updates += 1
         self._keep(nets, updates, scaling, temperature, before)
 

@@ -52,7 +52,7 @@ class AbstractRule(eqx.Module):
         theta: PyTree,
         net: PyTree,
         x: Float[Array, "batch in"],
-        y: Told,
+        y: Any,
     ) -> tuple[PyTree, Float[Array, "batch out"]]:
         """Apply the rule to one batch.
 
@@ -161,7 +161,7 @@ class AbstractRule(eqx.Module):
         theta: PyTree,
         net: PyTree,
         x: Float[Array, "batch in"],
-        y: Told,
+        y: Any,
     ) -> Plasticity:
         """Return the change that `update` makes as a function of the signals that synapses read.
 
