@@ -494,7 +494,7 @@ def grown(rule, steps, keep, sizes=(3, 4, 2)):
 BOUNDED = {"synapse_normalization": {"bounded": True}}
 
 
-@pytest.mark.parametrize("options", [{}, {"bias": False}, {"symmetric": True, "oja": "relative"}])
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"single_state": True}])
 def test_bounded_synapses_do_not_overflow(options):
     net, predictions = grown(hx.Blur(**options, **BOUNDED), 200, GROWING)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((net, predictions)))
@@ -516,7 +516,7 @@ def test_bounds_change_no_prediction(monkeypatch):
     "options",
     [
         {"synapse_normalization": {"form": "stored", "bounded": True}}, {"symmetric": True},
-        {"oja": "full"}, {"saturation": "tanh"},
+        {"oja": "full"}, {"oja": "relative"}, {"saturation": "tanh"},
     ],
 )  # fmt: skip
 def test_no_bounds_where_the_size_of_synapses_matters(options):

@@ -105,4 +105,4 @@ def test_what_is_written_is_what_is_read(tmp_path, key):
     assert hx.load_rule(path)[0] == rule
     with safe_open(path, "numpy") as file:
         written = json.loads(file.metadata()["hyperparameters"])
-    assert written["oja"] == {"form": "first", "extra": 0.5, "learn": False}
+    assert written["oja"] == {"form": "first", "extra": 0.5, "learn": False, "apart": True}

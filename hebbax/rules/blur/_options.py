@@ -63,7 +63,7 @@ class SynapseNormalization(_Group):
       overflow, which a keep gate above 1 makes them do. As they are divided by their norm where
       they are used, no prediction changes. Only with the form `activations`, synapses of their own
       for either direction, and nothing else that their size matters to: no saturation, no Oja's
-      term but `relative`.
+      term, whose squares overflow before they do.
     """
 
     form: Literal["activations", "stored"] = "activations"
@@ -170,14 +170,13 @@ class Options(AbstractRule):
         if self.bounded and self._size_matters():
             raise ValueError(
                 "synapse_normalization may be bounded only where the size of synapses does not "
-                "matter: with the form activations, without saturation, and with oja None and not "
-                "symmetric, or oja relative."
+                "matter: with the form activations, not symmetric, without saturation, and with "
+                "oja None."
             )
 
     def _size_matters(self) -> bool:
         divided = self.synapse_normalization is not None and not self.normalizes_stored
-        free = self.oja is None or self.oja.form == "relative"
-        return self.tied or self.saturation is not None or not (divided and free)
+        return self.tied or self.saturation is not None or self.oja is not None or not divided
 
     @classmethod
     def from_hyperparameters(cls, values: dict[str, Any]) -> "Options":
