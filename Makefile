@@ -23,10 +23,10 @@ quickstart: $(VENV)/installed
 	$(BIN)/hebbax quickstart $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-oldest: $(VENV)-oldest/installed-test
-	$(VENV)-oldest/bin/python -m pytest -n auto $(ARGS)
+	$(VENV)-oldest/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -m slow $(ARGS)

@@ -18,6 +18,8 @@ import pathlib
 import resource
 import time
 
+import _compiling
+
 STEPS = (10, 30, 100, 300, 1000)
 WAYS = {"forward": None, "keep all": False, "keep nets": True, "segments": "segments"}
 SIZES, BATCH, EXAMPLES = (784, 64, 10), 128, 6000
@@ -108,9 +110,7 @@ def measure(name, steps, seconds, pipe):
     way = WAYS[name]
     rule, theta, net, function = lifetime(way)
     shapes = jax.eval_shape(lambda: batches(steps))
-    begin = time.perf_counter()
-    program = jax.jit(function).lower(theta, net, *shapes).compile()
-    compile_seconds = time.perf_counter() - begin
+    program, compiling = _compiling.compiled(function, theta, net, *shapes)
     planned = program.memory_analysis()
     arguments = jax.block_until_ready((theta, net, *batches(steps)))
     grown = grown_by(program, *arguments)
@@ -123,7 +123,7 @@ def measure(name, steps, seconds, pipe):
         {
             "steps": steps,
             "way": name,
-            "compile_s": compile_seconds,
+            **compiling,
             "temporaries": planned.temp_size_in_bytes,
             "arguments": planned.argument_size_in_bytes,
             "grown": grown,
@@ -147,8 +147,8 @@ def main():
     context = multiprocessing.get_context("spawn")
     if not options.json:
         print(
-            "updates  way         data MB  temporaries MB  grown MB  meta-step MB  compile s"
-            "   wall ms    CPU ms  CPU / forward"
+            "updates  way         data MB  temporaries MB  grown MB  meta-step MB  "
+            f"{_compiling.HEAD}   wall ms    CPU ms  CPU / forward"
         )
     for steps in options.steps:
         forward = None
@@ -174,7 +174,7 @@ def main():
                 f"{steps:7}  {way:10} {row['arguments'] / 1e6:8.1f} "
                 f"{row['temporaries'] / 1e6:15.1f} {row['grown'] / 1e6:9.1f} "
                 f"{'' if inside is None else f'{inside / 1e6:.1f}':>13}"
-                f" {row['compile_s']:10.1f} {1e3 * row['wall_s']:9.1f} {1e3 * row['cpu_s']:9.1f}"
+                f"  {_compiling.report(row)} {1e3 * row['wall_s']:9.1f} {1e3 * row['cpu_s']:9.1f}"
                 f" {row['times_forward'] or float('nan'):14.2f}",
                 flush=True,
             )

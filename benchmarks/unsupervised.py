@@ -24,6 +24,8 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import _compiling
+
 SIZES = (784, 128, 128, 128, 128, 32)
 BATCH, UPDATES, LABELLED = 128, 8, 100
 STEP_SIZE = 3e-4
@@ -141,11 +143,10 @@ def measure(case, form, calls):
     import jax.numpy as jnp
 
     function, arguments = function_of(case, form)
-    begin, planned = seconds(), None
+    planned, compiling = None, dict.fromkeys(("trace_s", "lower_s", "compile_s"), 0.0)
     if form != "plain":
-        function = jax.jit(function).lower(*arguments).compile()
+        function, compiling = _compiling.compiled(function, *arguments)
         planned = function.memory_analysis().temp_size_in_bytes / 1e9
-    compile_wall, compile_cpu = (b - a for a, b in zip(begin, seconds(), strict=True))
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     wall, cpu = repeat(function, arguments, calls)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -157,8 +158,7 @@ def measure(case, form, calls):
         "case": case,
         "form": form,
         "norm": norm(function(*arguments)),
-        "compile_wall_s": compile_wall,
-        "compile_cpu_s": compile_cpu,
+        **compiling,
         "wall_s": wall,
         "cpu_s": cpu,
         "gflops_per_cpu_s": work / cpu / 1e9,
@@ -183,7 +183,7 @@ def report(row, plain):
     planned = row["program_memory_gb"]
     planned = 9 * " " if planned is None else f"{planned:9.2f}"
     return (
-        f"{row['case']:9} {row['form']:9} {row['compile_wall_s']:9.1f} {row['compile_cpu_s']:7.1f} "
+        f"{row['case']:9} {row['form']:9} {_compiling.report(row)} "
         f"{row['wall_s']:8.2f} {row['cpu_s']:8.2f} {times} "
         f"{row['gflops_per_cpu_s']:7.1f} ({row['share_of_product']:4.0%} of "
         f"{row['product_gflops_per_cpu_s']:3.0f}) {planned} "
@@ -206,10 +206,10 @@ def main():
         parser.error(f"--calls must be at least 1; got {options.calls}")
     if not options.json:
         print(
-            "                      compile, s       each call, s          GFLOP/s of products,     "
+            f"{'':{_compiling.WIDTH + 20}}    each call, s          GFLOP/s of products,     "
             "memory, GB\n"
-            "case      form           wall     CPU     wall      CPU  x plain  per CPU second      "
-            "  program  process"
+            f"case      form      {_compiling.HEAD}     wall      CPU  x plain  per CPU second   "
+            "     program  process"
         )
     for case in options.cases or CASES:
         rows = {}

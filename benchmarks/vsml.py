@@ -22,6 +22,8 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import _compiling
+
 STEPS = 200
 CASES = {
     "f100x1": "forward, 100 inputs, 1 lifetime",
@@ -190,9 +192,7 @@ def measure(case, form, least):
     theta = jax.device_put(theta, NamedSharding(mesh, PartitionSpec()))
     data = jax.device_put(data, NamedSharding(mesh, PartitionSpec("lifetimes")))
     function = {"package": of_the_package, "plain": plain}[form](rule, gradient)
-    begin = time.perf_counter()
-    compiled = jax.jit(function).lower(theta, *data).compile()
-    compile_seconds = time.perf_counter() - begin
+    compiled, compiling = _compiling.compiled(function, theta, *data)
     wall, cpu = repeat(compiled, (theta, *data), least)
     loss = compiled(theta, *data)
     return {
@@ -200,7 +200,7 @@ def measure(case, form, least):
         "form": form,
         "loss": float(loss[0] if gradient else loss),
         "gradient_norm": norm(loss[1]) if gradient else None,
-        "compile_s": compile_seconds,
+        **compiling,
         "wall_s": wall,
         "cpu_s": cpu,
         "lifetimes_per_s": lifetimes / wall,
@@ -224,7 +224,7 @@ def report(case, row, yardstick):
         times_cpu, times_wall = f"{cpu / row['cpu_s']:.1f}", f"{wall / row['wall_s']:.1f}"
     times_plain = f"{yardstick['cpu_s'] / row['cpu_s']:.1f}" if yardstick else "-"
     return (
-        f"{case:8} {row['form']:8} {row['compile_s']:9.1f} {row['wall_s']:8.3f} "
+        f"{case:8} {row['form']:8} {_compiling.report(row)} {row['wall_s']:8.3f} "
         f"{row['cpu_s']:8.3f} {row['lifetimes_per_s']:11.1f} {times_wall:>8} {times_cpu:>7} "
         f"{times_plain:>7} {row['program_memory_gb']:10.2f} {row['peak_memory_gb']:8.2f}"
     )
@@ -243,10 +243,9 @@ def main():
         parser.error(f"unknown case {sorted(unknown)[0]!r}; allowed are {', '.join(CASES)}")
     if not options.json:
         print(
-            "                                                             x authors    x plain   "
-            "memory, GB\n"
-            "case     form     compile s   wall s    CPU s  lifetimes/s     wall     CPU     CPU "
-            "   program  process"
+            f"{'':{_compiling.WIDTH + 52}}x authors    x plain   memory, GB\n"
+            f"case     form     {_compiling.HEAD}   wall s    CPU s  lifetimes/s     wall     CPU "
+            "    CPU    program  process"
         )
     for case in options.cases or CASES:
         forms = ["package"]

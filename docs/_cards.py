@@ -28,6 +28,7 @@ def _card(name):
         "made with": f"`{card['made_with']}`",
         "meta-trained on": ", ".join(f"`{family}`" for family in card.get("families", ())),
         "meta-steps": f"{card['meta_steps']:,}" if "meta_steps" in card else "",
+        "seen to last": f"{card['measured_updates']:,} updates",
         "measured with": card.get("measured_with", ""),
         "baselines": card.get("baselines", ""),
     }
@@ -80,6 +81,6 @@ def _measured(value):
 
 def _number(value):
     if value is None:
-        return "overflow"
+        return "-"
     spread = value.get("std", value.get("standard_error"))
     return f"{value['mean']:.3f}" + ("" if spread is None else f" ± {spread:.3f}")

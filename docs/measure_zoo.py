@@ -25,9 +25,9 @@ HEAD = f"""\
 Test accuracy on whole test sets, images at their full size, after as many updates of
 {zoo_table.BATCH} examples as the column says: mean of {SEEDS} networks with
 {zoo_table.HIDDEN[0]} hidden units. Adam has the best of 13 learning rates over four orders of
-magnitude, chosen on the test set for each column apart, which favours it. "overflow": a network's
-outputs are no longer finite. `hebbax rules --evaluate` prints this table anew;
-`python docs/measure_zoo.py` wrote it, and the cards.
+magnitude, chosen on the test set for each column apart, which favours it. "-": not measured since
+synapses are bounded, before which they overflowed by then. `hebbax rules --evaluate` prints this
+table anew; `python docs/measure_zoo.py` wrote it, and the cards.
 """
 
 
@@ -69,7 +69,7 @@ def main(names: Sequence[str]) -> None:
         if rules:
             rows = measure(rules, zoo_table.TASKS, adam=not names, **settings)
             _write_cards(rules, rows, how)
-    tables = (zoo_table.markdown(_rows(rules)) for rules in (batches, examples))
+    tables = (zoo_table.markdown(_rows(rules), "-") for rules in (batches, examples))
     PAGE.write_text("\n".join((HEAD, next(tables), ONLINE, next(tables))) + "\n")
 
 

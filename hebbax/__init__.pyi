@@ -14,12 +14,15 @@ from .doctor import diagnose as diagnose
 from .doctor import forecast as forecast
 from .estimators import PlasticClassifier as PlasticClassifier
 from .estimators import PlasticFeatures as PlasticFeatures
+from .estimators import PlasticRegressor as PlasticRegressor
 from .inner import Curves as Curves
+from .inner import NotFiniteWarning as NotFiniteWarning
 from .inner import OnlineCurves as OnlineCurves
 from .inner import StreamCurves as StreamCurves
 from .inner import best_backprop as best_backprop
 from .inner import best_online_backprop as best_online_backprop
 from .inner import best_stream_backprop as best_stream_backprop
+from .inner import best_untrained as best_untrained
 from .inner import evaluate as evaluate
 from .inner import evaluate_online as evaluate_online
 from .inner import evaluate_stream as evaluate_stream

@@ -46,6 +46,23 @@ def measured_depth(card: Any) -> int | None:
     return max(depths, default=None)
 
 
+def measured_updates(card: Any) -> int | None:
+    """Return the most updates after which networks are known to work, if it is said.
+
+    Of those that the card says they were measured to last, of lifetimes of meta-training, and of
+    results.
+    """
+    rows = as_card(card).get("results")
+    rows = [as_card(row) for row in rows] if isinstance(rows, list) else []
+    found = [as_card(card).get("measured_updates"), trained_updates(card)]
+    for row in rows:
+        points, values = row.get("updates", row.get("examples")), row.get("accuracy")
+        if isinstance(points, list) and isinstance(values, list):
+            # There is no accuracy where numbers had ended.
+            found += [p for p, v in zip(points, values, strict=False) if v is not None]
+    return max((n for n in found if allows(_COUNT, n)), default=None)
+
+
 def _units(value: Any) -> tuple[int, ...] | None:
     units = as_tuple(value)
     return units if allows(tuple[_COUNT, ...], units) else None

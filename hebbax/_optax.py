@@ -1,8 +1,10 @@
 """Optax in programs that are strict about dtypes."""
 
+import re
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -16,3 +18,22 @@ def updates(
     """
     with jax.numpy_dtype_promotion("standard"):
         return optimizer.update(gradient, state, params)
+
+
+def check_needs(optimizer: optax.GradientTransformation) -> None:
+    """Refuse an optimiser that wants more than gradients, such as the loss or a line search.
+
+    **Raises:** `ValueError` that names what it wants.
+    """
+    try:
+        jax.eval_shape(lambda x: updates(optimizer, x, optimizer.init(x), x), jnp.zeros(()))
+    except TypeError as error:
+        found = re.search(r"missing \d+ required .*argument[s]?: (.*)", str(error))
+        if found:
+            raise ValueError(
+                f"optimizer must follow gradients alone; this one wants {found[1]} too, as "
+                f"optax.lbfgs and optax.contrib.reduce_on_plateau do."
+            ) from error
+    except Exception:
+        # Masks and labels may fit another tree than this; what is wrong with them is said there.
+        return

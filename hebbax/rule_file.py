@@ -18,6 +18,7 @@ from hebbax._errors import shown
 from hebbax._files import write_arrays
 from hebbax._foreign import check_depth, is_count, parse_json, refusing, short, size_of
 from hebbax._trees import from_arrays, to_arrays
+from hebbax.devices import check_not_forked
 from hebbax.rules import AbstractRule
 
 FORMAT = 2
@@ -97,7 +98,8 @@ def save_rule(
     - `path`: ends in `.safetensors`.
     - `rule`, `theta`: what to write. Hyper-parameters must be plain values. A rule that is not of
       hebbax is written as `module:Class`; see `register_rule` for how it is read again.
-    - `card`: how the rule was trained, on what, and measured results; anything JSON holds.
+    - `card`: how the rule was trained, on what, and measured results; anything JSON holds. By
+      `measured_updates` it says how many updates networks were seen to last.
 
     **Raises:** `ValueError` for what `load_rule` could not read: a rule whose hyper-parameters or
     card cannot be written as JSON or are out of range, or a θ that is not the rule's or not finite;
@@ -161,6 +163,11 @@ def _check_card(card: Any) -> None:
         raise ValueError(
             f"the card's meta_steps must be a whole number; got {shown(card['meta_steps'])}"
         )
+    if not is_count(card.get("measured_updates", 1)):
+        raise ValueError(
+            f"the card's measured_updates must be a number of updates of at least 1; "
+            f"got {shown(card['measured_updates'])}"
+        )
     options = card.get("options", {})
     if not isinstance(options, dict):
         raise ValueError(f"the card's options must be names with values; got {shown(options)}")
@@ -186,6 +193,7 @@ def read_rule_file(
     not known, with options or a card out of range, or arrays that do not fit the rule it
     describes or are not finite.
     """
+    check_not_forked()
     path = Path(path)
     with refusing(f"{path} cannot be read", RuleFileError):
         found = path.exists()

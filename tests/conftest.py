@@ -10,10 +10,14 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 import hebbax as hx
+from hebbax._programs import forget_oldest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPS = 20_000
 """Pieces of memory of a process that make the tests forget what they have compiled."""
+
+KEPT = 1024**3
+"""Bytes of compiled programs that are kept between runs of the tests."""
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -26,6 +30,25 @@ def _folder(variable: str, default: str) -> Path:
 
 REFERENCE = _folder("HEBBAX_REFERENCE", "../shared/reference")
 DATA = _folder("HEBBAX_DATA", "../shared/data")
+
+
+def pytest_configure(config):
+    """Compile each program once for all tests, workers and runs, unless a folder is given.
+
+    JAX finds programs again by a digest of all that they depend on. `make clean`, or pytest's
+    `--cache-clear`, forgets them. Processes that tests start take these settings over.
+    """
+    if jax.config.jax_compilation_cache_dir is None and hasattr(config, "cache"):
+        folder = config.cache.mkdir("programs")
+        if not hasattr(config, "workerinput"):
+            forget_oldest(folder, KEPT)
+        for name, value in {
+            "jax_compilation_cache_dir": str(folder),
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+            "jax_persistent_cache_min_entry_size_bytes": -1,
+        }.items():
+            jax.config.update(name, value)
+            os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,21 +109,17 @@ def family(arrays):
     return hx.tasks.from_arrays(*arrays)
 
 
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """Keep compiled programs, for a module that trains the same again and again.
-
-    Worker processes take these settings over.
-    """
-    settings = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-        "jax_persistent_cache_min_entry_size_bytes": -1,
-    }
-    before = {name: getattr(jax.config, name) for name in settings}
+@pytest.fixture
+def no_programs():
+    """Keep no compiled programs, as in a process of which nobody has asked for it."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_min_entry_size_bytes",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    jax.config.update("jax_compilation_cache_dir", None)
     compilation_cache.reset_cache()
-    for name, value in settings.items():
-        jax.config.update(name, value)
     yield
     for name, value in before.items():
         jax.config.update(name, value)

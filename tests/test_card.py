@@ -12,6 +12,7 @@ JUNK = [
     {"options": {"unrolls": ["a", 3], "hidden": [0]}}, {"options": {"unrolls": True}},
     {"options": {"unrolls": []}, "results": {"a": 1}}, {"results": [3, {"hidden": [1.5]}]},
     {"title": 5, "results": [{"depth": []}]},
+    {"measured_updates": "2", "results": [{"updates": 5, "accuracy": [1]}, {"updates": ["9"]}]},
 ]  # fmt: skip
 
 
@@ -21,6 +22,7 @@ def test_junk_says_nothing(card):
     assert _card.trained_updates(card) is None
     assert _card.trained_hidden(card) is None
     assert _card.measured_depth(card) is None
+    assert _card.measured_updates(card) is None
     assert all(line is not None for line in fields(_card.as_card(card)))
 
 
@@ -30,6 +32,10 @@ def test_what_a_card_says_is_found():
     assert _card.trained_hidden(card) == (64,)
     assert _card.measured_depth(card) == 2
     assert _card.measured_depth({"results": [{"depth": "deep"}]}) == 1
+    assert _card.measured_updates(card) == 50
+    results = {"results": [{"updates": [10, 99, 200], "accuracy": [{}, {}, None]}]}
+    assert _card.measured_updates(results) == 99
+    assert _card.measured_updates({**results, "measured_updates": 2000}) == 2000
     assert _card.trained_hidden(hx.zoo.card("vsml/online")) == ()
 
 

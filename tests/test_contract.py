@@ -1,5 +1,6 @@
 """The names and signatures that users, documents and checks call, each once, at tiny sizes."""
 
+import inspect
 import subprocess
 import sys
 
@@ -9,8 +10,7 @@ import optax
 import pytest
 
 import hebbax as hx
-from hebbax import _cache
-from hebbax.cli import _jax
+from hebbax import _cache, _programs
 from hebbax.data import _find
 
 
@@ -105,7 +105,7 @@ def test_importing_computes_nothing():
 
 def test_one_cache_for_downloads_and_programs(tmp_path, monkeypatch):
     monkeypatch.setenv("HEBBAX_CACHE", str(tmp_path))
-    assert _find.cache_folder() == _jax.cache_folder() == _cache.cache_folder() == tmp_path
+    assert _find.cache_folder() == _programs.cache_folder() == _cache.cache_folder() == tmp_path
     monkeypatch.delenv("HEBBAX_DATA", raising=False)
     assert _find.roots(None) == (tmp_path,)
     monkeypatch.setenv("HEBBAX_CACHE", "~/kept")
@@ -114,3 +114,11 @@ def test_one_cache_for_downloads_and_programs(tmp_path, monkeypatch):
     monkeypatch.delenv("HEBBAX_CACHE")
     monkeypatch.setattr(_cache.pooch, "os_cache", lambda name: tmp_path / name)
     assert _cache.cache_folder() == tmp_path / "hebbax"
+
+
+def test_settings_are_shown():
+    """`help(meta_train)` names every setting, though one object holds them all."""
+    for function, own in ((hx.meta_train, "directory"), (hx.forecast, "seconds")):
+        shown = inspect.signature(function).parameters
+        assert list(shown)[:4] == ["rule", "family", "objective", "method"]
+        assert {"hidden", "steps", "key", "tasks", own} <= shown.keys()

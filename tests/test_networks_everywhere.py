@@ -1,14 +1,19 @@
 """An architecture stands wherever the units of hidden layers do."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.base import clone
 
 import hebbax as hx
-from hebbax.networks import Architecture, Conv, Wiring, between
+from hebbax.doctor._probing import Sampling
+from hebbax.networks import Architecture, Conv, Wiring, between, named
 from hebbax.outer import MetaTraining, layer_sizes
+from hebbax.recipes import RECIPES
 
 SMALL = Architecture(Conv(2, 3, 2))
 
@@ -88,10 +93,52 @@ def test_a_rule_is_learnt_and_judged_on_convolutions(digits, tmp_path):
 def test_estimators_take_architectures_that_know_their_image(digits):
     x, y = np.asarray(digits.test_x)[:40], np.asarray(digits.test_y)[:40] % 2
     network = Architecture(Conv(2, 3, 2), image=(8, 8, 1))
-    found = hx.PlasticClassifier("blur/mnist", hidden=network, steps=2, batch_size=20).fit(x, y)
+    found = hx.PlasticClassifier(
+        "blur/mnist", hidden=network, steps=2, batch_size=20, random_state=0
+    ).fit(x, y)
     assert found.predict(x).shape == (40,)
+    copy = clone(found)
+    assert copy.get_params()["hidden"] == network
+    expected = found.predict_proba(x)
+    np.testing.assert_array_equal(copy.fit(x, y).predict_proba(x), expected)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).predict_proba(x), expected)
     with pytest.raises(ValueError, match="needs to know which image"):
         hx.PlasticClassifier("blur/mnist", hidden=SMALL, steps=2, batch_size=20).fit(x, y)
+
+
+def test_convolutions_are_forecast_and_diagnosed(digits):
+    rule = hx.Blur(feedback="error")
+    objective = hx.objectives.QueryCrossEntropy(steps=2, batch=8, query=8)
+    theta = rule.init(jax.random.key(0))
+    ahead = hx.forecast(
+        rule, digits, objective, hx.methods.Gradient(optax.sgd(1e-3)), hidden=SMALL, steps=4,
+        key=jax.random.key(0), validation=2, log_every=2, checkpoint_every=2, seconds=0.0,
+    )  # fmt: skip
+    wiring = SMALL.bind(64, 10, (8, 8, 1))
+    net = jax.eval_shape(lambda k: rule.init_network(theta, k, wiring), jax.random.key(0))
+    assert ahead.networks == {"8x8x1-4x4x2-10": sum(a.size for a in jax.tree.leaves(net))}
+    found = hx.diagnose(
+        rule, theta, digits, objective, hidden=SMALL, unrolls=[2],
+        sampling=Sampling(episodes=2, pairs=2, checks=1),
+    )  # fmt: skip
+    (measured,) = found.measurements
+    assert measured.nonfinite == 0
+    assert measured.fd_cosine > 0.99
+
+
+def test_recipes_take_networks_of_images(digits):
+    recipe = RECIPES["blur/mnist"](network="cnn", hidden=(2,), unrolls=2, batch=8)
+    assert list(recipe.training((digits,)).networks()) == ["8x8x1-4x4x2-10"]
+    toy = RECIPES["blur/toy"](network="cnn", hidden=(2,))
+    with pytest.raises(ValueError, match="needs to know which image the 2 numbers"):
+        toy.training().networks()
+    online = RECIPES["vsml/online"](network="cnn")
+    with pytest.raises(ValueError, match="takes dense layers"):
+        online.forecast((digits,))
+    small = RECIPES["unsupervised/small"](network="cnn")
+    assert small.layers(2) == (named("cnn", (64,)), ())
+    with pytest.raises(ValueError, match="takes dense layers"):
+        small.forecast((digits, digits))
 
 
 def test_memory_of_the_meta_gradient_is_bounded(key):

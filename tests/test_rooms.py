@@ -79,8 +79,8 @@ def test_rooms_keep_their_own():
 
 
 def test_teachers_serve_recipes():
-    """What teaches one rule is known to recipes and to the papers' experiments alone."""
+    """What teaches one rule is known to recipes alone."""
     known = {
         room(name) for name, others in IMPORTS.items() for o in others if room(o) == "teachers"
     }
-    assert known - {"teachers"} <= {"recipes", "papers"}
+    assert known - {"teachers"} <= {"recipes"}

@@ -1,6 +1,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,6 +26,29 @@ def test_what_is_shipped(name):
     assert card
     json.dumps(card)
     assert zoo.path(name).stat().st_size < 2**20
+
+
+UPDATES = 2000
+
+
+@pytest.mark.parametrize("name", zoo.list())
+def test_every_rule_lasts(name, key):
+    """Its card says for how long, and networks are finite after as many updates."""
+    assert zoo.card(name)["measured_updates"] >= UPDATES
+    rule, theta = zoo.load(name)
+    k_net, k_data = jax.random.split(key)
+    hidden = () if name.startswith("vsml") else (3,)
+    net = rule.init_network(theta, k_net, (3, *hidden, rule.outputs_for(2)))
+    rows = rule.least_batch * 4 if rule.learns_from_labels else 16
+
+    def update(net, index):
+        x = jax.random.normal(jax.random.fold_in(k_data, index), (rows, 3))
+        y = jax.nn.one_hot(jnp.where(x[:, 0] > 0, 1, 0), 2)
+        return rule.update(theta, net, x, y if rule.learns_from_labels else None)[0], None
+
+    net = jax.jit(lambda net: jax.lax.scan(update, net, jnp.arange(UPDATES))[0])(net)
+    prediction = rule.predict(theta, net, jax.random.normal(key, (8, 3)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((net, prediction)))
 
 
 def test_backpropagation_is_the_special_case_and_not_learnt():

@@ -33,7 +33,7 @@ class Delta(hx.AbstractRule):
 class Bowl(AbstractProblem):
     """A loss of θ alone: `function(theta, key)` gives it and its metrics."""
 
-    steps, networks = 1, 1
+    lifetime, networks = 1, 1
 
     def __init__(self, function):
         self.function = function
@@ -41,7 +41,7 @@ class Bowl(AbstractProblem):
     def begin(self, theta, key):
         return Particle((), key, 0)
 
-    def advance(self, theta, particle, steps, taken=None):
+    def advance(self, theta, particle, unroll, taken=None):
         return particle, self.function(theta, particle.key)
 
 
@@ -49,18 +49,18 @@ class Chain(AbstractProblem):
     """A quadratic problem whose losses depend on what θ did before.
 
     The state s goes to decay * s + θ + noise at every update; a truncation's loss is the mean of
-    |s - 1|² over its updates. With `steps` updates in a lifetime.
+    |s - 1|² over its updates. There are `lifetime` updates in a lifetime.
     """
 
-    steps, networks = 6, 1
+    lifetime, networks = 6, 1
 
-    def __init__(self, steps=6, decay=0.8, noise=0.1):
-        self.steps, self.decay, self.noise = steps, decay, noise
+    def __init__(self, lifetime=6, decay=0.8, noise=0.1):
+        self.lifetime, self.decay, self.noise = lifetime, decay, noise
 
     def begin(self, theta, key):
         return Particle(jnp.zeros_like(theta), key, jnp.zeros((), jnp.int32))
 
-    def advance(self, theta, particle, steps, taken=None):
+    def advance(self, theta, particle, unroll, taken=None):
         def update(state, index):
             key = jax.random.fold_in(particle.key, particle.position + index)
             after = self.decay * state + theta + self.noise * jax.random.normal(key, theta.shape)
@@ -68,8 +68,8 @@ class Chain(AbstractProblem):
             after = jnp.where(live, after, state)
             return after, jnp.where(live, jnp.sum((after - 1) ** 2), 0.0)
 
-        state, losses = jax.lax.scan(update, particle.nets, jnp.arange(steps))
-        number = jnp.asarray(steps if taken is None else taken)
+        state, losses = jax.lax.scan(update, particle.nets, jnp.arange(unroll))
+        number = jnp.asarray(unroll if taken is None else taken)
         loss = jnp.sum(losses) / number.astype(float)
         after = Particle(state, particle.key, particle.position + number)
         return after, (loss, {"accuracy": jnp.exp(-loss)})

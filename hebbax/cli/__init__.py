@@ -67,8 +67,9 @@ _AnyCommand: Any = functools.reduce(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default this process's, and return its exit status.
 
-    0: done. 1: standard output cannot be written. 2: bad input, said in one line on standard
-    error. 130: interrupted. A standard stream that is closed takes what is printed and drops it.
+    0: done. 1: numbers ended where a rule was evaluated, or standard output cannot be written.
+    2: bad input, said in one line on standard error. 130: interrupted. A standard stream that is
+    closed takes what is printed and drops it.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

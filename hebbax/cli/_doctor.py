@@ -75,6 +75,7 @@ class Doctor(Command):
             families = recipe.task_families()
         place = console(stderr=self.json)
         hidden = " ".join(map(str, recipe.hidden)) or "none"
+        hidden = hidden if recipe.network == "mlp" else f"{recipe.network} {hidden}"
         kinds = "1 task family" if len(families) == 1 else f"{len(families)} task families"
         say(
             place,

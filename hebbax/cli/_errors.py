@@ -23,7 +23,7 @@ def at_least(low: int, **options: int | None) -> None:
 def check_seed(seed: int) -> None:
     """Raise `BadInputError` for a seed that is not an unsigned number of 32 bits."""
     if not 0 <= seed < 2**32:
-        raise BadInputError(f"--seed must lie between 0 and {2**32 - 1}; got {seed}.")
+        raise BadInputError(f"--seed must be from 0 to {2**32 - 1}; got {seed}.")
 
 
 def check_sizes(hidden: Sequence[int]) -> None:

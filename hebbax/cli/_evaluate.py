@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,28 +12,40 @@ from tyro.conf import FlagCreatePairsOff, Positional
 from hebbax.cli._command import Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
+from hebbax.cli._warned import heard, warn
 
 if TYPE_CHECKING:
     from hebbax.inner import Curves
     from hebbax.networks import Architecture
     from hebbax.rules import Sizes
 
-OPTIMIZERS = {"sgd": "SGD", "momentum": "momentum", "adam": "Adam"}
+OPTIMIZERS = {
+    "sgd": "SGD",
+    "momentum": "momentum",
+    "adam": "Adam",
+    "nadamw": "NAdamW",
+    "muon": "Muon",
+}
+NORMALIZED, UNTRAINED = "-normalized", "untrained"
+"""Of `hebbax.inner.opponents`, which would take its time to import."""
 POINTS = (1, 2, 5)
 BATCH = 128
 HIDDEN = (64,)
+ENDED = 1
+"""The exit status where a rule's numbers ended before its lifetime did."""
 CHUNK, WINDOW = 32, 500.0
 """The defaults of `hebbax.evaluate_stream`, which would take its time to import."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(Command):
-    """Train networks with a rule, beside SGD, momentum and Adam, and judge them on a test set."""
+    """Train networks with a rule, beside tuned optimisers that have what it has, and judge them."""
 
     rule: Annotated[Positional[str], tyro.conf.arg(metavar="RULE")]
     """A shipped rule (see `hebbax rules`), a rule file, or a run directory."""
     task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None
-    """A data set such as mnist (see `hebbax data list`) or a toy function such as xor."""
+    """A data set such as mnist (see `hebbax data list`), a toy function such as xor, or sinusoids,
+    whose targets are real numbers."""
     rule_class: str | None = None
     """Where the file holds a rule that is not of hebbax: MODULE:CLASS, which is imported."""
     stream: Annotated[str | None, tyro.conf.arg(metavar="STREAM")] = None
@@ -68,7 +81,8 @@ class Evaluate(Command):
     seed: int = 0
     """Decides every random number."""
     baselines: bool = True
-    """Whether to run SGD, momentum and Adam too."""
+    """Whether to run its opponents too: tuned SGD, momentum, Adam, NAdamW and Muon, the same with
+    the rule's batch normalisation, and the rule as it was before meta-training."""
     json: FlagCreatePairsOff[bool] = False
     """Print the results as JSON on standard output, all else on standard error."""
 
@@ -113,6 +127,11 @@ class Evaluate(Command):
             )
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
+        if self.online and family.goal.metric != "accuracy":
+            raise BadInputError(
+                f"--online judges classes only; --task {self.task} is measured by its "
+                f"{_words(family.goal.metric)}."
+            )
         network = self._network(found.card)
         kind = "" if network == "mlp" else f"--network {network} "
         with blame(f"{kind}--hidden {' '.join(map(str, hidden))}".rstrip()):
@@ -127,16 +146,30 @@ class Evaluate(Command):
                 f"--steps must be at most {len(family.draw(key).test_set()[0])}, the examples of "
                 f"the test set, with --online; got {self.steps}."
             )
+        self.check_length(found.card, self.steps)
         points = judged(self.steps)
         begin = time.perf_counter()
-        with CompileClock() as clock:
+        with CompileClock() as clock, heard() as ends:
             curves, rates = self._compare(found, family, architecture, points, key)
         seconds = {"compile": clock.seconds, "run": time.perf_counter() - begin - clock.seconds}
         if self.json:
-            print_json(self._as_json(sizes, points, curves, rates, seconds))
+            print_json({**self._as_json(sizes, points, curves, rates, seconds), "warnings": ends})
         else:
             self._print(sizes, points, curves, rates, seconds)
-        return 0
+        for sentence in ends:
+            warn(f"{self.rule}: {sentence}")
+        return ENDED if ends else 0
+
+    def check_length(self, card: dict[str, Any], updates: int) -> None:
+        """Say so if there are more updates than the rule's card tells of."""
+        from hebbax._card import measured_updates
+
+        longest = measured_updates(card)
+        if longest is not None and updates > longest:
+            warn(
+                f"{updates:,} updates: {self.rule} was trained and measured with no more than "
+                f"{longest:,}"
+            )
 
     def layers(self, card: dict[str, Any]) -> tuple[int, ...]:
         """Return the units of the hidden layers; say so if they are more than the card knows."""
@@ -144,17 +177,17 @@ class Evaluate(Command):
 
         trained = trained_hidden(card)
         hidden = self.hidden
-        if self._network(card) != _trained_network(card) and hidden is None:
-            return ()
+        network = self._network(card)
+        if network != _trained_network(card) and hidden is None:
+            return HIDDEN if network == "mlp" else ()
         if hidden is None:
             hidden = HIDDEN if trained is None else trained
         deepest = measured_depth(card)
         if deepest is not None and len(hidden) > deepest:
             what = f"no more than {deepest}" if deepest else "no"
-            say(
-                console(stderr=True),
-                f"hebbax: warning: --hidden {' '.join(map(str, hidden))}: {self.rule} was "
-                f"trained and measured with {what} hidden layer{'' if deepest == 1 else 's'}",
+            warn(
+                f"--hidden {' '.join(map(str, hidden))}: {self.rule} was trained and measured with "
+                f"{what} hidden layer{'' if deepest == 1 else 's'}"
             )
         return hidden
 
@@ -171,7 +204,7 @@ class Evaluate(Command):
     ) -> tuple[dict[str, "Curves"], dict[str, list[float]]]:
         """Return the curves of every learner, and the rates of those that have one."""
         from hebbax._progress import Progress
-        from hebbax.inner import RATES, best_backprop, evaluate
+        from hebbax.inner import evaluate, opponents
 
         settings: dict[str, Any] = {
             "hidden": hidden,
@@ -180,22 +213,24 @@ class Evaluate(Command):
             "key": key,
         }
         if self.online:
-            evaluate, best_backprop = _online(points)
+            evaluate, against = _online(points)
         else:
             settings |= {"batch": self.batch, "at": points}
-        optimizers = list(OPTIMIZERS) if self.baselines else []
-        # Counted in evaluations, of which a baseline takes one for each rate.
-        total = 1 + sum(len(RATES[name]) for name in optimizers)
+            against = opponents(found.rule, OPTIMIZERS)
+        if not self.baselines:
+            against = ()
+        # Counted in evaluations, of which an opponent takes one for each step size.
+        total = 1 + sum(other.candidates for other in against)
         rates: dict[str, list[float]] = {}
         with Progress("evaluating", total, shown=True) as bar:
             bar.update(0, "the rule")
             curves = {"rule": evaluate(found.rule, found.theta, family, **settings)}
             done = 1
-            for name in optimizers:
-                bar.update(done, OPTIMIZERS[name])
-                curves[name], chosen = best_backprop(name, family, **settings)
-                rates[name] = chosen.tolist()
-                done += len(RATES[name])
+            for other in against:
+                bar.update(done, _title(other.name))
+                curves[other.name], chosen = other.best(family, **settings)
+                rates[other.name] = chosen.tolist()
+                done += other.candidates
             bar.update(done)
         return curves, rates
 
@@ -207,11 +242,13 @@ class Evaluate(Command):
         rates: dict[str, list[float]],
         seconds: dict[str, float],
     ) -> dict[str, Any]:
+        import numpy as np
+
         learners = {
             name: {
-                "accuracy_mean": curve.accuracy.mean(axis=0),
-                "accuracy_std": curve.accuracy.std(axis=0),
-                "accuracy": curve.accuracy,
+                f"{curve.metric}_mean": np.where(curve.finite, curve.score.mean(axis=0), np.nan),
+                f"{curve.metric}_std": np.where(curve.finite, curve.score.std(axis=0), np.nan),
+                curve.metric: np.where(np.isfinite(curve.loss), curve.score, np.nan),
                 **({} if self.online else {"loss_mean": curve.loss.mean(axis=0)}),
                 **({"learning_rate": rates[name]} if name in rates else {}),
             }
@@ -224,6 +261,8 @@ class Evaluate(Command):
             **({} if self.online else {"batch": self.batch}),
             "seeds": self.seeds,
             "seed": self.seed,
+            "metric": curves["rule"].metric,
+            "higher_is_better": curves["rule"].higher_is_better,
             "examples" if self.online else "updates": points,
             "learners": learners,
             "seconds": seconds,
@@ -247,37 +286,40 @@ class Evaluate(Command):
         what = (
             "share that was right of the first examples, each predicted before it was learnt from"
             if self.online
-            else f"test accuracy after updates of {self.batch} examples"
+            else f"test {_words(curves['rule'].metric)} after updates of {self.batch} examples"
         )
         say(place, f"{what}, mean ± deviation of {self.seeds} networks")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column("examples" if self.online else "updates", justify="right")
-        table.add_column("rule", justify="right")
-        for name in rates:
-            table.add_column(OPTIMIZERS[name], justify="right")
-            table.add_column("rate", justify="right", style="dim")
-        for index, point in enumerate(points):
-            cells = [str(point), _cell(curves["rule"], index)]
-            for name, chosen in rates.items():
-                cells += [_cell(curves[name], index), f"{chosen[index]:.2g}"]
-            table.add_row(*cells)
+        table.add_column("after examples" if self.online else "after updates")
+        for point in points:
+            table.add_column(f"{point:,}", justify="right")
+        for name, curve in curves.items():
+            cells = [_cell(curve, index) for index in range(len(points))]
+            if name in rates:
+                cells = [f"{c}\n[dim]{r:.2g}[/]" for c, r in zip(cells, rates[name], strict=True)]
+            table.add_row(_title(name), *cells)
         place.print(table)
         if rates:
-            say(place, "rate: the best of four orders of magnitude, chosen at each row apart")
+            say(place, "small: the best step size, chosen with hindsight at each column")
+        if any(name.endswith(NORMALIZED) for name in rates):
+            say(place, "normalised: on networks with the batch normalisation that the rule has")
+        if UNTRAINED in rates:
+            say(place, "not meta-trained: the rule as it was before, at its best step size")
         say(place, f"compiled in {seconds['compile']:.1f} s, ran for {seconds['run']:.1f} s")
 
 
 def _online(points: tuple[int, ...]) -> tuple[Any, Any]:
-    """Return what takes the places of `evaluate` and `best_backprop`."""
+    """Return what takes the place of `evaluate`, and the opponents."""
     import numpy as np
 
-    from hebbax.inner import Curves, best_online_backprop, evaluate_online
+    from hebbax.inner import RATES, Curves, Opponent, best_online_backprop, evaluate_online
 
     index = np.asarray(points) - 1
 
     def curves(cumulative: np.ndarray) -> Curves:
         accuracy = cumulative[:, index]
-        return Curves(np.asarray(points), accuracy, np.full_like(accuracy, np.nan))
+        # Nobody asks for the loss; what is not finite counts as wrong.
+        return Curves(np.asarray(points), accuracy, np.zeros_like(accuracy))
 
     def evaluate(*arguments: Any, **settings: Any) -> Curves:
         return curves(evaluate_online(*arguments, **settings).cumulative)
@@ -286,7 +328,8 @@ def _online(points: tuple[int, ...]) -> tuple[Any, Any]:
         cumulative, chosen = best_online_backprop(*arguments, **settings)
         return curves(cumulative), chosen[index]
 
-    return evaluate, best
+    against = [Opponent(name, len(RATES[name]), partial(best, name)) for name in OPTIMIZERS]
+    return evaluate, against
 
 
 def judged(steps: int) -> tuple[int, ...]:
@@ -299,9 +342,23 @@ def judged(steps: int) -> tuple[int, ...]:
     return tuple(sorted(points))
 
 
+def _title(name: str) -> str:
+    """Return what a learner is called in the table."""
+    optimizer = name.removesuffix(NORMALIZED)
+    ending = ", normalised" if optimizer != name else ""
+    others = {"rule": "the rule", UNTRAINED: "not meta-trained"}
+    return {**others, **OPTIMIZERS}.get(optimizer, optimizer) + ending
+
+
 def _cell(curve: "Curves", index: int) -> str:
-    accuracy = curve.accuracy[:, index]
-    return f"{_short(float(accuracy.mean()))}±{_short(float(accuracy.std()))}"
+    if not curve.finite[index]:
+        return "overflow"
+    score = curve.score[:, index]
+    return f"{_short(float(score.mean()))}±{_short(float(score.std()))}"
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ")
 
 
 def _short(share: float) -> str:

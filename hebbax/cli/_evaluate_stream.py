@@ -1,10 +1,12 @@
 """`hebbax evaluate RULE --stream STREAM`: accuracy over time, beside tuned backpropagation."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame, check_name, check_seed, check_sizes
+from hebbax.cli._warned import heard, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +30,8 @@ def evaluate_on_stream(options: Any) -> int:
 
     x, y, classes = _rows(str(options.stream))
     found = find_rule(options.rule, options.rule_class)
-    hidden = options.layers(found.card)
+    # A row of a stream is no image.
+    hidden = dataclasses.replace(options, network="mlp").layers(found.card)
     sizes = (x.shape[1], *hidden, classes)
     with blame(f"--hidden {' '.join(map(str, hidden))}"):
         # Some rules fit some depths only; a shape is enough to find out.
@@ -42,7 +45,8 @@ def evaluate_on_stream(options: Any) -> int:
         "seeds": options.seeds,
         "key": key,
     }
-    with blame(f"--stream {options.stream}"):
+    options.check_length(found.card, -(-len(x) // options.chunk))
+    with blame(f"--stream {options.stream}"), heard() as ends:
         curves, rates = _compare(options.baselines, found, x, y, settings)
     if options.figure is not None:
         _draw(options.figure, curves, f"{options.rule} on {options.stream}", len(x))
@@ -68,11 +72,14 @@ def evaluate_on_stream(options: Any) -> int:
                     for name, curve in curves.items()
                 },
                 "figure": options.figure,
+                "warnings": ends,
             }
         )
     else:
         _print(options, sizes, len(x), curves, rates)
-    return 0
+    for sentence in ends:
+        warn(f"{options.rule}: {sentence}")
+    return 1 if ends else 0
 
 
 def _check(options: Any) -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from hebbax._cache import cache_folder, others_can_write
+from hebbax._programs import keep_programs
 
 LARGEST = 8
 
@@ -25,19 +25,9 @@ def set_up_jax(runs: int | None = None) -> None:
     """
     import jax
 
-    folder = cache_folder() / "xla"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        why = others_can_write(folder)
-    except OSError as error:
-        why = error.strerror
-    if why:
-        print(f"note: no compilation cache in {folder} ({why})", file=sys.stderr)
-    else:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        # Dozens of programs that compile in a tenth of a second each make a second start slow.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    why = keep_programs()
+    if why is not None:
+        print(f"note: {why}", file=sys.stderr)
     devices = cores()
     while runs is not None and runs % devices:
         devices -= 1

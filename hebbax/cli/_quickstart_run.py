@@ -31,6 +31,8 @@ from hebbax.tasks import AbstractFamily
 
 HIDDEN = (20,)
 BATCH, UPDATES = 128, 20
+TEST_ROWS = 2048
+"""Rows of a test set that are judged at once: all of every set here."""
 POINTS = (5, 10, 20)
 """Numbers of updates in the table."""
 LOOKS = (0, 1, 2, 5, 10, 20)
@@ -147,6 +149,7 @@ def run(budget: str, out: Path, seed: int, console: Console) -> dict[str, Any]:
         "seconds": {
             "total": total,
             "compile": clock.seconds,
+            "compiling": clock.phases,
             "run": total - clock.seconds,
             "meta_training": meta_trained,
             "meta_testing": total - meta_trained,
@@ -191,6 +194,7 @@ def _meta_test(plan: Budget, result: Result, key: jax.Array) -> dict[str, dict[s
         "batch": BATCH,
         "seeds": plan.seeds,
         "key": key,
+        "test_batch": TEST_ROWS,
     }
 
     def baseline(optimizer: str) -> Callable[[AbstractFamily], Curves]:

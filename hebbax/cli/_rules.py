@@ -1,12 +1,18 @@
 """`hebbax rules`."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from tyro.conf import FlagCreatePairsOff
 
-from hebbax.cli._command import Command
+from hebbax._version import __version__
+from hebbax.cli._command import INTERRUPTED, Command
 from hebbax.cli._console import console, print_json, say
-from hebbax.cli._errors import at_least
+from hebbax.cli._errors import BadInputError, at_least, blame
+
+SECONDS = 15
+"""That a learner takes, in the mean of all, with the defaults."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +25,8 @@ class Rules(Command):
     """Networks for each rule and data set in that table."""
     updates: int = 1000
     """Updates of each network in that table, at least 5."""
+    out: Path | None = None
+    """Where to keep the rows of that table as they are measured; those there need not be again."""
     json: FlagCreatePairsOff[bool] = False
     """Print JSON."""
 
@@ -32,12 +40,11 @@ class Rules(Command):
         from rich import box
         from rich.table import Table
 
-        from hebbax import zoo
-        from hebbax.cli._rule import find_rule
+        from hebbax import _shipped
 
-        found = [find_rule(name) for name in zoo.list()]
+        found = [_shipped.summary(name) for name in _shipped.names()]
         if self.json:
-            print_json([rule.summary() for rule in found])
+            print_json(found)
             return 0
         place = console()
         if not found:
@@ -46,8 +53,7 @@ class Rules(Command):
         table = Table(box=box.SIMPLE_HEAD)
         for heading in ("name", "family", "states", "θ", "what it is"):
             table.add_column(heading, justify="right" if heading in ("states", "θ") else "left")
-        for rule in found:
-            summary = rule.summary()
+        for summary in found:
             states = summary["states"]
             table.add_row(
                 summary["name"],
@@ -75,30 +81,61 @@ class Rules(Command):
         points = [point for point in zoo_table.POINTS if point <= self.updates]
         examples = [point for point in zoo_table.EXAMPLES if point <= max(self.updates, 50)]
         learners = len(rules) + 1
-        with Progress("evaluating", len(on) * (learners + len(online) + 1), shown=True) as bar:
-            rows = zoo_table.table(rules, on, points=points, seeds=self.seeds, told=bar.update)
-            online_rows = zoo_table.online_table(
-                online,
-                on,
-                points=examples,
-                seeds=self.seeds,
-                told=lambda done, what: bar.update(len(on) * learners + done, what),
-            )
+        total = len(on) * (learners + len(online) + 1)
+        about = {"seeds": self.seeds, "updates": self.updates, "hebbax": __version__}
+        with blame(f"--out {self.out}"):
+            kept = zoo_table.Kept(self.out, about)
+        left = total - len(kept.rows)
+        say(
+            console(stderr=True),
+            f"{left} learners are to be measured, which takes some {SECONDS * left // 60 + 1} "
+            f"minutes on two idle cores; interrupted, it prints what there is"
+            + ("; --out FILE keeps it" if self.out is None else ""),
+        )
+        stopped = False
+        try:
+            with Progress("evaluating", total, shown=True) as bar:
+                zoo_table.table(
+                    rules, on, points=points, seeds=self.seeds, told=bar.update, kept=kept
+                )
+                zoo_table.online_table(
+                    online,
+                    on,
+                    points=examples,
+                    seeds=self.seeds,
+                    told=lambda done, what: bar.update(len(on) * learners + done, what),
+                    kept=kept,
+                )
+        except KeyboardInterrupt:
+            stopped = True
+        except OSError as error:
+            raise BadInputError(f"--out {self.out} cannot be written: {error}.") from error
+        rows = [row for row in kept.rows.values() if "updates" in row]
+        online_rows = [row for row in kept.rows.values() if "examples" in row]
         if self.json:
             print_json({"batches": rows, "online": online_rows})
-            return 0
+        else:
+            self._say(rows, online_rows)
+        return INTERRUPTED if stopped else 0
+
+    def _say(self, rows: list[dict[str, Any]], online_rows: list[dict[str, Any]]) -> None:
+        from hebbax.cli import _zoo_table as zoo_table
+
         place = console()
-        say(
-            place,
-            f"test accuracy after updates of {zoo_table.BATCH} examples, mean of {self.seeds} "
-            f"networks with {zoo_table.HIDDEN[0]} hidden units:",
-        )
-        say(place, zoo_table.markdown(rows))
-        say(
-            place,
-            f"online, share that was right of the first examples, each predicted before it was "
-            f"learnt from, mean of {self.seeds} networks without hidden units:",
-        )
-        say(place, zoo_table.markdown(online_rows))
+        if rows:
+            say(
+                place,
+                f"test accuracy after updates of {zoo_table.BATCH} examples, mean of {self.seeds} "
+                f"networks with {zoo_table.HIDDEN[0]} hidden units:",
+            )
+            say(place, zoo_table.markdown(rows))
+        if online_rows:
+            say(
+                place,
+                f"online, share that was right of the first examples, each predicted before it was "
+                f"learnt from, mean of {self.seeds} networks without hidden units:",
+            )
+            say(place, zoo_table.markdown(online_rows))
         say(place, "Adam has the best of 13 learning rates, chosen on the test set at each column")
-        return 0
+        for name, why in zoo_table.others().items():
+            say(place, f"{name} {why}: what it was measured at, hebbax show {name} tells")

@@ -213,9 +213,8 @@ class Train(Command):
         )
         rule = shlex.quote(str(self.folder))
         hidden = " ".join(("--hidden", *map(str, self.recipe.hidden)))
-        network = getattr(self.recipe, "network", "mlp")
-        if network != "mlp":
-            hidden = f"--network {network} {hidden}"
+        if self.recipe.network != "mlp":
+            hidden = f"--network {self.recipe.network} {hidden}"
         say(place, f"go on with: hebbax show {rule}")
         if self.recipe.evaluation:
             words = f"{hidden} {self.recipe.evaluation}"

@@ -9,7 +9,7 @@ from hebbax.data._dataset import Dataset
 from hebbax.data._sources import Source
 
 _TEST_FRACTION = {"digits": 797 / 1797}
-_DEFAULT_TEST_FRACTION = 0.3
+DEFAULT_TEST_FRACTION = 0.3
 
 
 def stratified(labels: Int[np.ndarray, "n"], fraction: float, seed: int) -> Bool[np.ndarray, "n"]:
@@ -46,5 +46,5 @@ def read_bundled(entry: Source) -> Dataset:
         x = np.rint(x.reshape(-1, *entry.shape) * (255 / 16)).astype(np.uint8)
     else:
         x = x.astype(np.float32)
-    test = stratified(labels, _TEST_FRACTION.get(entry.name, _DEFAULT_TEST_FRACTION), seed=0)
+    test = stratified(labels, _TEST_FRACTION.get(entry.name, DEFAULT_TEST_FRACTION), seed=0)
     return Dataset(entry.name, x[~test], labels[~test], x[test], labels[test], entry.class_names)

@@ -11,6 +11,7 @@ from hebbax.data._find import files_of
 from hebbax.data._reviews import read_reviews
 from hebbax.data._sources import Source, source
 from hebbax.data._streams import read_stream
+from hebbax.data._tables import read_table
 
 _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
     "idx": _readers.read_idx,
@@ -23,6 +24,7 @@ _READERS: dict[str, Callable[[Source, tuple[Path, ...]], Dataset]] = {
     "tiny_imagenet": _readers.read_tiny_imagenet,
     "reviews": read_reviews,
     "stream": read_stream,
+    "table": read_table,
     "omniglot_npz": _omniglot.read_omniglot_npz,
     "omniglot_zip": _omniglot.read_omniglot_zip,
 }

@@ -218,6 +218,22 @@ def _stream(
     )
 
 
+def _table(name: str, title: str, description: str, classes: tuple[str, ...], columns: int):
+    """A table of the UCI repository with no official split."""
+    return Source(
+        name=name,
+        title=title,
+        description=description,
+        class_names=classes,
+        shape=(columns,),
+        homepage="https://archive.ics.uci.edu",
+        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+        citation=f"UCI Machine Learning Repository, {title}",
+        layouts=(FileLayout("table", (File(f"{name}.npz"),)),),
+        folders=("tabular", name),
+    )
+
+
 _ALL = (
     Source(
         name="mnist",
@@ -436,6 +452,39 @@ _ALL = (
         tuple(map(str, range(15))),
         2,
         "Losing, Hammer, Wersing (2016)",
+    ),
+    _table(
+        "banknote_authentication",
+        "Banknote authentication",
+        "1,372 banknotes, genuine or forged",
+        ("0", "1"),
+        4,
+    ),
+    _table(
+        "ecoli",
+        "Ecoli",
+        "336 proteins by where they are, eight places",
+        ("cp", "im", "imL", "imS", "imU", "om", "omL", "pp"),
+        7,
+    ),
+    _table("ionosphere", "Ionosphere", "351 radar returns, good or bad", ("b", "g"), 34),
+    _table(
+        "mammography",
+        "Mammography",
+        "11,183 spots in mammograms, 2 per cent of them calcifications",
+        ("healthy", "calcified"),
+        6,
+    ),
+    _table("phoneme", "Phoneme", "5,404 vowels, nasal or oral", ("0", "1"), 5),
+    _table("pima_diabetes", "Pima Indians diabetes", "768 women, diabetic or not", ("0", "1"), 8),
+    _table("sonar", "Sonar", "208 echoes of rocks or mines", ("M", "R"), 60),
+    _table("wheat_seeds", "Seeds", "210 seeds of three kinds of wheat", ("1", "2", "3"), 7),
+    _table(
+        "winequality_red",
+        "Wine quality (red)",
+        "1,599 red wines in six unequal grades",
+        ("3", "4", "5", "6", "7", "8"),
+        11,
     ),
 )
 SOURCES: dict[str, Source] = {source.name: source for source in _ALL}

@@ -140,8 +140,8 @@ def diagnose(
     training.check_alone()
     objective = training.course.at(int(np.argmax(training.course.unrolls)))
 
-    def make(families: Any, steps: int) -> Problem:
-        judged = dataclasses.replace(objective, steps=steps)
+    def make(families: Any, unroll: int) -> Problem:
+        judged = dataclasses.replace(objective, steps=unroll)
         return Problem(training.rule, families, judged, training.units, training.tasks)
 
     return diagnose_problem(
@@ -169,7 +169,7 @@ def diagnose_problem(
 
     **Arguments** beside those of `diagnose`:
 
-    - `make`, `data`: `make(data, steps)`, called inside a compiled function, is the problem with
+    - `make`, `data`: `make(data, unroll)`, called inside a compiled function, is the problem with
       lifetimes of so many updates.
     - `lifetime`: the length that the advice is about.
     - `segments`: whether its unrolls keep as little as can be already.
@@ -265,7 +265,7 @@ def summarise(
     pair_variance = _moments(raw.pair_slopes[lived, None] * along[1][lived])[1]
     signal = float(np.sum(mean**2)) - variance / max(int(good.sum()), 1)
     cosine, difference, error, step = _finite_differences(
-        analytic, raw.check_slopes[:, good[checked]], raw.steps
+        analytic, raw.check_slopes[:, good[checked]], raw.spacings
     )
     return Measurement(
         unroll=unroll,
@@ -310,7 +310,7 @@ def _mean_cosine(cut: np.ndarray, through: np.ndarray) -> float:
 
 
 def _finite_differences(
-    analytic: np.ndarray, slopes: np.ndarray, steps: np.ndarray
+    analytic: np.ndarray, slopes: np.ndarray, spacings: np.ndarray
 ) -> tuple[float, float, float, float]:
     """Return cosine and relative difference at the step of best agreement, own error, that step.
 
@@ -319,7 +319,7 @@ def _finite_differences(
     """
     cosine, least, error, best = math.nan, math.inf, math.inf, math.nan
     sizes = [float(np.linalg.norm(row)) for row in slopes]
-    for index, (row, size, step) in enumerate(zip(slopes, sizes, steps, strict=True)):
+    for index, (row, size, step) in enumerate(zip(slopes, sizes, spacings, strict=True)):
         if not 0 < size < math.inf:
             continue
         difference = float(np.linalg.norm(analytic - row)) / size

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from hebbax.doctor._memory import Memory, device_memory
-from hebbax.outer import MetaTraining, Validator, as_training
+from hebbax.outer import MetaTraining, Validator, as_training, shows_settings
 from hebbax.outer.engines import Setup
 from hebbax.rules import AbstractRule
 
@@ -86,6 +86,7 @@ class Forecast:
         return self.compile_seconds + sum((stage.seconds for stage in self.stages), 0.0)
 
 
+@shows_settings
 def forecast(
     rule: AbstractRule | MetaTraining,
     *others: Any,

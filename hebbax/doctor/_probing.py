@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from hebbax.doctor._memory import Memory
 from hebbax.outer import AbstractProblem, Particle
 
-STEPS = tuple(10 ** (-1 - i / 2) for i in range(8))
+SPACINGS = tuple(10 ** (-1 - i / 2) for i in range(8))
 """Steps of the finite differences, as shares of θ's root mean square.
 
 In float32 too long a step meets the curvature, too short a one the rounding of the loss. Which is
@@ -61,16 +62,16 @@ class Probe(NamedTuple):
 
     - `losses` `[episodes]`, `gradients` `[episodes, n]`: of fresh lifetimes, by reverse mode.
     - `directions` `[checks + pairs, n]`: standard normal, those of the checks first.
-    - `steps` `[len(STEPS)]`: lengths of the finite differences.
-    - `check_slopes` `[len(STEPS), checks]`, `pair_slopes` `[pairs]`: central differences along the
-      directions, per unit of them; the pairs' at the evolution strategy's `std`.
+    - `spacings` `[len(SPACINGS)]`: of the finite differences.
+    - `check_slopes` `[len(SPACINGS), checks]`, `pair_slopes` `[pairs]`: central differences along
+      the directions, per unit of them; the pairs' at the evolution strategy's `std`.
     - `compile_seconds`, `seconds`: to compile what was not compiled for another length, and to run.
     """
 
     losses: np.ndarray
     gradients: np.ndarray
     directions: np.ndarray
-    steps: np.ndarray
+    spacings: np.ndarray
     check_slopes: np.ndarray
     pair_slopes: np.ndarray
     compile_seconds: float
@@ -82,7 +83,7 @@ class Prober:
 
     **Arguments:**
 
-    - `make`, `data`: `make(data, steps)` is the problem with lifetimes of so many updates.
+    - `make`, `data`: `make(data, unroll)` is the problem with lifetimes of so many updates.
     - `theta`: where the gradient is taken; floating-point numbers only.
     - `longest`: the longest lifetime to be asked for. One program serves all: it passes over the
       updates that a shorter one does not have. 0: the problem cannot do that, and each
@@ -106,12 +107,12 @@ class Prober:
         shape = (sampling.checks + sampling.pairs, self._flat.size)
         self._directions = jax.random.normal(k_directions, shape, self._flat.dtype)
         scale = float(jnp.sqrt(jnp.mean(self._flat**2))) or 1.0
-        self._steps = scale * np.asarray(STEPS)
+        self._spacings = scale * np.asarray(SPACINGS)
         self._programs: dict[int, Any] = {}
 
     def probe(self, unroll: int) -> Probe:
         """Measure lifetimes of `unroll` updates."""
-        steps, rows = self._steps, _rows(self.sampling, self._steps)
+        spacings, rows = self._spacings, _rows(self.sampling, self._spacings)
         taken = jnp.asarray(unroll) if self._longest else None
         arguments = (self._data, self._flat, self._keys, self._directions, rows, taken)
         begin = time.perf_counter()
@@ -126,13 +127,13 @@ class Prober:
         # Both may be infinite; what is not finite is left out where it is used.
         with np.errstate(invalid="ignore"):
             differences = (signed[:, 0] - signed[:, 1]) / 2
-        split = len(steps) * self.sampling.checks
+        split = len(spacings) * self.sampling.checks
         return Probe(
             losses=np.asarray(losses, np.float64),
             gradients=np.asarray(gradients, np.float64),
             directions=np.asarray(self._directions, np.float64),
-            steps=steps,
-            check_slopes=differences[:split].reshape(len(steps), -1) / steps[:, None],
+            spacings=spacings,
+            check_slopes=differences[:split].reshape(len(spacings), -1) / spacings[:, None],
             pair_slopes=differences[split:] / self.sampling.std,
             compile_seconds=compiled - begin,
             seconds=end - compiled,
@@ -175,17 +176,24 @@ class Prober:
         return Memory.of(lowered.compile())
 
     def _measure(
-        self, steps: int, data: PyTree, flat: Any, keys: Any, directions: Any, rows: Any, taken: Any
+        self,
+        unroll: int,
+        data: PyTree,
+        flat: Any,
+        keys: Any,
+        directions: Any,
+        rows: Any,
+        taken: Any,
     ) -> Any:
-        problem = self._make(data, steps)
+        problem = self._make(data, unroll)
 
         def loss(flat: Any, key: Any) -> Any:
             theta = self._unravel(flat)
             if taken is None:
                 return problem.loss(theta, key)[0]
             fresh = problem.begin(theta, key)
-            fresh = dataclasses.replace(fresh, position=0)
-            return problem.advance(theta, fresh, steps, taken)[1][0]
+            fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
+            return problem.advance(theta, fresh, unroll, taken)[1][0]
 
         # One after the other, so that memory is that of a single lifetime.
         gradients = jax.lax.map(lambda k: jax.value_and_grad(loss)(flat, k), keys)
@@ -200,13 +208,13 @@ def episode_of(index: Any, sampling: Sampling) -> Any:
     return index % sampling.episodes
 
 
-def _rows(sampling: Sampling, steps: np.ndarray) -> tuple[Any, Any, Any]:
+def _rows(sampling: Sampling, spacings: np.ndarray) -> tuple[Any, Any, Any]:
     """Return direction, episode and signed scale of every evaluation of a perturbed θ."""
     checks, pairs = np.arange(sampling.checks), np.arange(sampling.pairs)
-    direction = np.concatenate([np.tile(checks, len(steps)), sampling.checks + pairs])
-    episode = episode_of(np.concatenate([np.tile(checks, len(steps)), pairs]), sampling)
+    direction = np.concatenate([np.tile(checks, len(spacings)), sampling.checks + pairs])
+    episode = episode_of(np.concatenate([np.tile(checks, len(spacings)), pairs]), sampling)
     scale = np.concatenate([
-        np.repeat(steps, sampling.checks), np.full(sampling.pairs, sampling.std)
+        np.repeat(spacings, sampling.checks), np.full(sampling.pairs, sampling.std)
     ])  # fmt: skip
     return (
         jnp.asarray(np.repeat(direction, 2)),
@@ -234,10 +242,10 @@ def _lifetime_loss(
             return jnp.where(linked, array, jax.lax.stop_gradient(array))
 
         nets = jax.tree.map(cut, particle.nets)
-        before = dataclasses.replace(particle, nets=nets)
+        before = eqx.tree_at(lambda p: p.nets, particle, nets)
         after, (loss, _) = problem.advance(theta, before, unroll)
         return after, loss
 
-    count = problem.steps // unroll
+    count = problem.lifetime // unroll
     _, losses = jax.lax.scan(truncation, problem.begin(theta, key), None, length=count)
     return jnp.mean(losses)

@@ -1,9 +1,9 @@
 """What the estimators have in common."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 from jaxtyping import PyTree
 from sklearn.base import BaseEstimator
@@ -12,14 +12,15 @@ from sklearn.utils.validation import validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
-from hebbax.estimators import _learning
+from hebbax.devices import check_not_forked
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
-from hebbax.networks import Architecture, Given, between
+from hebbax.networks import Architecture, Given
 from hebbax.rules import AbstractRule
 
 STEPS = 20
 """Updates where neither the caller nor the rule's card says how many."""
+FLOATS = (np.float64, np.float32)
 
 
 def _counts(value: Any) -> bool:
@@ -34,7 +35,7 @@ def check_counts(**counts: Any) -> None:
 
 
 class PlasticEstimator(BaseEstimator):
-    """Parameters, input checks and the inner loop; see the estimators themselves."""
+    """Parameters and their checks; see the estimators themselves."""
 
     rule: Any
     hidden: Given
@@ -45,17 +46,12 @@ class PlasticEstimator(BaseEstimator):
 
     rule_: AbstractRule
     theta_: PyTree
-    network_: PyTree
-    updates_: int
     _found: FoundRule
     _scaling: Scaling
 
-    def _begin(self) -> np.random.RandomState:
-        """Check the parameters and find the rule; return the source of random numbers.
-
-        From here on the estimator is not fitted, until there is a new network.
-        """
-        self.__dict__.pop("network_", None)
+    def _begin(self, rule: Any) -> np.random.RandomState:
+        """Check the parameters and find the rule; return the source of random numbers."""
+        check_not_forked()
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
         if not _counts(self.batch_size):
@@ -73,7 +69,7 @@ class PlasticEstimator(BaseEstimator):
                 f"got {shown(self.hidden)}."
             )
         random = check_random_state(self.random_state)
-        self._found = find_rule(self.rule)
+        self._found = find_rule(rule)
         self.rule_, self.theta_ = self._found.rule, self._found.theta
         least = self.rule_.least_batch
         if self.batch_size < least:
@@ -83,35 +79,19 @@ class PlasticEstimator(BaseEstimator):
             )
         return random
 
-    def _steps(self) -> int:
-        if self.steps is not None:
-            return int(self.steps)
-        return self._found.trained_updates or STEPS
-
-    def _draw(self, random: np.random.RandomState, inputs: int, outputs: int) -> PyTree:
-        """Draw a network."""
-        key = jax.random.key(random.randint(2**31 - 1))
-        sizes = between(self.hidden, inputs, outputs)
-        return _learning.draw(self.rule_, self.theta_, key, sizes)
-
-    def _learn(
-        self,
-        net: PyTree,
-        batches: Iterable[np.ndarray],
-        x: np.ndarray,
-        y: np.ndarray | None,
-        scaling: Scaling,
-        updates: int = 0,
-    ) -> None:
-        """Apply the rule to the rows of each batch; keep what was learned if it is finite."""
-        for rows in batches:
-            labels = None if y is None else y[rows]
-            net = _learning.update(self.rule_, self.theta_, net, x[rows], labels)
-            updates += 1
-        _learning.check_finite(net, updates, self._found)
-        self.network_, self.updates_, self._scaling = net, updates, scaling
+    def _warn_of_length(self, before: int, updates: int) -> None:
+        """Warn if a network has by now had more updates than its rule's card tells of."""
+        longest = self._found.measured_updates
+        if longest is not None and before <= longest < updates:
+            warnings.warn(
+                f"the rule was trained and measured with no more than {longest:,} updates; this "
+                f"network has had {updates:,}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _standardized(self, X: Any) -> np.ndarray:
         """Check and standardise what a fitted estimator is asked about."""
-        x: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        check_not_forked()
+        x: Any = validate_data(self, X, reset=False, dtype=[*FLOATS])
         return self._scaling.apply(x)

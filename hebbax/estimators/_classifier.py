@@ -6,103 +6,140 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from hebbax.estimators import _learning
-from hebbax.estimators._base import PlasticEstimator
-from hebbax.estimators._inputs import Scaling, measure
+from hebbax.estimators._base import FLOATS
+from hebbax.estimators._rows import Rows, distinct
+from hebbax.estimators._rules import STREAM_RULE, TABLE_RULE
+from hebbax.estimators._supervised import SupervisedEstimator
+from hebbax.losses import CLASSES
 from hebbax.networks import Given
 from hebbax.rules import AbstractRule
 
-FLOATS = (np.float64, np.float32)
+TEMPERATURES = np.geomspace(0.25, 16.0, 49)
+"""What predictions may be divided by to be as sure as they are right."""
 
 
-class PlasticClassifier(ClassifierMixin, PlasticEstimator):
-    """A classifier whose network is trained by a learned rule: no gradient, no learning rate.
+class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
+    """A classifier whose networks are trained by a learned rule: no gradient, no learning rate.
 
-    `fit` draws a fresh network and applies the rule to `steps` random batches of the training
-    data. `partial_fit` learns online: one update for each `batch_size` of the rows it is given,
-    in their order.
+    `fit` draws fresh networks and applies the rule to random batches of the training data. Each
+    network is judged by a fifth of the rows, or less, that it does not learn from: they decide when
+    it is enough, and how sure predictions may be. The networks' predictions are averaged.
+    `partial_fit` learns online: one update for each `batch_size` of the rows it is given, in their
+    order.
+
+    What `fit` finds depends neither on the order of the rows nor on whether a row is there twice or
+    has a weight of two.
 
     **Arguments:**
 
     - `rule`: the name of a shipped rule (`hx.zoo.list()`), a rule file or run directory, or a
-      pair (rule, θ). Its predictions must not depend on each other.
+      pair (rule, θ). Its predictions must not depend on each other. None for `blur/lasting` in
+      `fit`, and in `partial_fit` for `blur/stream`, or `blur/mnist` in versions without that.
     - `hidden`: units of the hidden layers, or an `Architecture` that knows its image, such as
       `networks.cnn(image=(28, 28, 1))`.
-    - `steps`: updates of `fit`. None for as many as the rule's lifetimes had in meta-training, as
-      its card says, or 20 where there is no card. A rule need not stay stable for longer.
+    - `steps`: updates of `fit`. None for as many as held-out rows ask for, at most 300 and 30 for
+      each time that all rows are seen; or 50 where there are fewer than 20 rows. With a number, no
+      rows are held out and predictions stay as sure as they are.
     - `batch_size`: examples in each update.
+    - `n_networks`: networks that learn side by side in one program.
     - `standardize`: bring the inputs to mean 0 and deviation 1 as measured on the training data,
       which is what rules are meta-trained on: each of the `"columns"` by itself, or `"all"` by
       one mean and one deviation, which suits pixels. None for inputs that are so already.
-      `partial_fit` measures all rows it has seen so far.
+      `partial_fit` forgets what it measured, as `hebbax.standardize_online` does.
+    - `class_weight`: what the rows of each class count, by its label, or `"balanced"`, so that all
+      classes count the same in all; None for 1. `partial_fit` takes no `"balanced"`.
+    - `warm_start`: whether `fit` goes on with the networks there are.
     - `random_state`: decides synapses and batches, hence every bit of the result.
 
-    **Attributes** of a fitted classifier: `classes_`, `rule_`, `theta_`, `network_` (the network
-    state φ), `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the
-    columns have names.
+    **Attributes** of a fitted classifier: `classes_`, `rule_`, `theta_`, `networks_` (the states φ,
+    side by side), `network_` (that of the first), `n_updates_` (how many made each; `updates_`
+    too), `temperature_` (what predictions are divided by), `n_features_in_`, and
+    `feature_names_in_` where the columns have names.
 
     Rules that normalise over the batch, such as `blur/mnist`, learn nothing from one row and little
     from a few at a time: give `partial_fit` some dozens.
     """
 
     classes_: np.ndarray
+    _goal = CLASSES
 
     def __init__(
         self,
-        rule: str | Path | tuple[AbstractRule, PyTree] = "blur/mnist",
+        rule: str | Path | tuple[AbstractRule, PyTree] | None = None,
         *,
-        hidden: Given = (64,),
+        hidden: Given = (64, 64),
         steps: int | None = None,
         batch_size: int = 128,
+        n_networks: int = 5,
         standardize: str | None = "columns",
+        class_weight: Any = None,
+        warm_start: bool = False,
         random_state: Any = None,
     ):
         self.rule = rule
         self.hidden = hidden
         self.steps = steps
         self.batch_size = batch_size
+        self.n_networks = n_networks
         self.standardize = standardize
+        self.class_weight = class_weight
+        self.warm_start = warm_start
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> "PlasticClassifier":
-        """Train a fresh network on `X` `[n, in]` and labels `y` `[n]` of any type.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PlasticClassifier":
+        """Train fresh networks on `X` `[n, in]` and labels `y` `[n]` of any type.
 
-        **Raises:** `ValueError` for bad parameters or data, and if the network overflows.
+        `sample_weight` `[n]` says how much each row counts, at least 0.
+
+        **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
-        random = self._begin_supervised()
-        X, y = validate_data(self, X, y, dtype=[*FLOATS])
+        before = self.__dict__.get("networks_") if self.warm_start else None
+        known: Any = self.__dict__.get("classes_")
+        random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule)
+        X, y = validate_data(self, X, y, dtype=[*FLOATS], reset=before is None)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        self.classes_ = np.unique(y[weight > 0])
+        if before is not None and not np.array_equal(self.classes_, known):
+            raise ValueError(
+                f"classes must stay those of the first fit, {known.tolist()}, with warm_start; "
+                f"got {self.classes_.tolist()}."
+            )
+        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
         self._check_classes()
-        scaling = Scaling(measure(X), self.standardize)
-        x = scaling.apply(X)
-        net = self._draw(random, x.shape[1], len(self.classes_))
-        batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
-        self._learn(net, batches, x, self._one_hot(codes), scaling)
+        codes = np.searchsorted(self.classes_, y)
+        rows = distinct(X, codes, weight * self._class_weights(y, weight)[codes])
+        self._learn_table(before, rows, rows.y, random)
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> "PlasticClassifier":
-        """Learn from some more rows; a fitted classifier goes on with its network.
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> "PlasticClassifier":
+        """Learn from some more rows; a fitted classifier goes on with its networks.
 
         `classes` are all labels that will ever occur; the first call needs them.
 
         **Raises:** `ValueError` as `fit`, or if `y` holds a label that is not among the classes.
         """
-        first = not hasattr(self, "network_")
+        first = not hasattr(self, "networks_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        random = self._begin_supervised() if first else None
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight must be None or a weight for each label in partial_fit, which does "
+                f"not know how frequent classes are; got {self.class_weight!r}."
+            )
+        random = None
+        if first:
+            random = self._begin_supervised(STREAM_RULE if self.rule is None else self.rule)
         X, y = validate_data(self, X, y, reset=first, dtype=[*FLOATS])
         check_classification_targets(y)
-        least = self.rule_.least_batch
-        if len(X) < least:
-            raise ValueError(
-                f"X must hold at least {least} rows for each call of partial_fit, for this "
-                f"{type(self.rule_).__name__} learns nothing from fewer; got {len(X)} sample(s)."
-            )
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        self._check_chunk(X)
         if first:
             self.classes_ = np.unique(classes)
             self._check_classes()
@@ -117,52 +154,45 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
                 f"y must hold labels among classes, {self.classes_.tolist()}; "
                 f"got {unknown.tolist()[:10]}."
             )
-        if random is not None:
-            scaling = Scaling(measure(X), self.standardize)
-            net, before = self._draw(random, X.shape[1], len(self.classes_)), 0
-        else:
-            moments, how = self._scaling
-            scaling = Scaling(moments.including(X), how)
-            net, before = self.network_, self.updates_
-        x = scaling.apply(X)
-        # Even shares rather than a last one of a few rows, from which some rules learn badly.
-        parts = min(-(-len(x) // self.batch_size), len(x) // self.rule_.least_batch)
-        shares = np.array_split(np.arange(len(x)), parts)
-        labels = self._one_hot(np.searchsorted(self.classes_, y))
-        self._learn(net, shares, x, labels, scaling, before)
+        codes = np.searchsorted(self.classes_, y)
+        weight = weight * self._class_weights(y, weight)[codes]
+        self._learn_chunk(random, X, self._one_hot(codes), weight)
         return self
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the probability of each class, `[n, classes]`."""
+        return _log_softmax(self._mean(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, `[n, classes]`, columns as in `classes_`."""
-        logits = self._logits(X)
-        logits = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return logits / logits.sum(axis=1, keepdims=True)
+        share = np.exp(self.predict_log_proba(X))
+        return share / share.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each row."""
-        best = self._logits(X).argmax(axis=1)
+        best = self._mean(X).argmax(axis=1)
         return self.classes_[best]
 
-    def _logits(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "network_")
-        x = self._standardized(X)
-        rule, theta, net = self.rule_, self.theta_, self.network_
-        logits = _learning.in_pieces(lambda x: _learning.predict(rule, theta, net, x), x)
-        return logits.astype(np.float64)
+    def _judge(self, said: np.ndarray, rows: Rows) -> tuple[float, float]:
+        """Return the least cross-entropy of any temperature, and that temperature.
 
-    def _begin_supervised(self) -> np.random.RandomState:
-        random = self._begin()
-        rule = self.rule_
-        if not rule.learns_from_labels:
-            raise ValueError(
-                f"rule must learn from labels, which {type(rule).__name__} does not; "
-                f"PlasticFeatures takes it."
-            )
-        if not rule.predicts_alone:
-            raise ValueError(
-                f"rule must predict each row by itself, which {type(rule).__name__} does not."
-            )
-        return random
+        It is taken as if one more row, all in all, were of a class by chance: few rows that are all
+        right do not make predictions sure.
+        """
+        chance = 1 / len(said)
+
+        def loss(temperature: float) -> float:
+            share = _log_softmax(said / temperature)
+            right = share[np.arange(len(said)), rows.y]
+            lost = (1 - chance) * right + chance * share.mean(axis=1)
+            return -float(np.average(lost, weights=rows.weight))
+
+        losses = [loss(temperature) for temperature in TEMPERATURES]
+        best = int(np.argmin(losses))
+        return losses[best], float(TEMPERATURES[best])
+
+    def _targets(self, rows: Rows) -> np.ndarray:
+        return self._one_hot(rows.y)
 
     def _check_classes(self) -> None:
         if len(self.classes_) < 2:
@@ -170,5 +200,17 @@ class PlasticClassifier(ClassifierMixin, PlasticEstimator):
                 f"at least two classes are needed; got one class only, {self.classes_.tolist()}."
             )
 
+    def _class_weights(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        return compute_class_weight(
+            self.class_weight, classes=self.classes_, y=y, sample_weight=weight
+        )
+
     def _one_hot(self, codes: np.ndarray) -> np.ndarray:
         return np.eye(len(self.classes_), dtype=np.float32)[codes]
+
+
+def _log_softmax(z: np.ndarray) -> np.ndarray:
+    z = z - z.max(axis=1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))

@@ -13,9 +13,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hebbax.estimators import _learning
-from hebbax.estimators._base import PlasticEstimator, check_counts
+from hebbax.estimators._base import STEPS, PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
-from hebbax.networks import Given
+from hebbax.networks import Given, between
 from hebbax.rules import AbstractRule
 
 COMPONENTS = 32
@@ -44,12 +44,17 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
     - `n_components`: how many features; None for as many as the rule was made for, else 32.
     - `hidden`: units of the hidden layers, or an `Architecture` that knows its image, such as
       `networks.cnn(image=(28, 28, 1))`.
-    - `steps`, `batch_size`, `standardize`, `random_state`: as in `PlasticClassifier`.
+    - `steps`: updates. None for as many as the rule's lifetimes had in meta-training, as its card
+      says, or 20 where there is no card.
+    - `batch_size`, `standardize`, `random_state`: as in `PlasticClassifier`.
 
     **Attributes** of a fitted transformer: `rule_`, `theta_`, `network_` (the network state φ),
     `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the columns
     have names.
     """
+
+    network_: PyTree
+    updates_: int
 
     def __init__(
         self,
@@ -76,7 +81,8 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         **Raises:** `ValueError` for bad parameters or data, if the rule does not learn without
         labels, and if the network overflows.
         """
-        random = self._begin()
+        self.__dict__.pop("network_", None)
+        random = self._begin(self.rule)
         check_counts(n_components=self.n_components)
         if not self.rule_.learns_without_labels:
             raise ValueError(
@@ -91,9 +97,15 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         scaling = Scaling(measure(X), self.standardize)
         x = scaling.apply(X)
-        net = self._draw(random, x.shape[1], features)
-        batches = _learning.batches(len(x), self._steps(), self.batch_size, random)
-        self._learn(net, batches, x, None, scaling)
+        key = jax.random.key(random.randint(2**31 - 1))
+        sizes = between(self.hidden, x.shape[1], features)
+        net = _learning.draw(self.rule_, self.theta_, key, sizes)
+        steps = int(self.steps) if self.steps is not None else self._found.trained_updates or STEPS
+        for rows in _learning.batches(len(x), steps, self.batch_size, random):
+            net = _learning.update(self.rule_, self.theta_, net, x[rows], None)
+        _learning.check_finite(net, steps, self._found)
+        self.network_, self.updates_, self._scaling = net, steps, scaling
+        self._warn_of_length(0, steps)
         self._measured = None
         if not self.rule_.predicts_alone:
             (rows,) = _learning.batches(len(x), 1, REFERENCE, random)

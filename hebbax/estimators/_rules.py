@@ -8,9 +8,14 @@ from typing import Any, NamedTuple
 from jaxtyping import PyTree
 
 from hebbax import zoo
-from hebbax._card import trained_updates
+from hebbax._card import measured_updates, trained_updates
+from hebbax.inner import check_theta
 from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
+
+TABLE_RULE = REGRESSION_RULE = "blur/lasting"
+STREAM_RULE = next(name for name in ("blur/stream", "blur/mnist") if name in zoo.list())
+"""What estimators take where they are given no rule, in `fit` and in `partial_fit`."""
 
 
 class FoundRule(NamedTuple):
@@ -25,6 +30,11 @@ class FoundRule(NamedTuple):
         """The longest lifetime of meta-training, in updates; None where no card says it."""
         return trained_updates(self.card)
 
+    @property
+    def measured_updates(self) -> int | None:
+        """The most updates that are known to work; None where no card says it."""
+        return measured_updates(self.card)
+
 
 def find_rule(given: Any) -> FoundRule:
     """Return the rule that the parameter `rule` of an estimator names.
@@ -35,6 +45,7 @@ def find_rule(given: Any) -> FoundRule:
     **Raises:** `ValueError` if it is none of these, or its file cannot be read.
     """
     if isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], AbstractRule):
+        check_theta(given[1])
         return FoundRule(given[0], given[1], {})
     if not isinstance(given, (str, os.PathLike)):
         raise ValueError(

@@ -1,6 +1,7 @@
 """`evaluate`: train networks with a rule and watch them on a whole test set."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,14 +9,21 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs, quick_jit
 from hebbax.inner._checks import check_judged
+from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._watching import watch
-from hebbax.losses import accuracy, cross_entropy
+from hebbax.losses import CLASSES, AbstractGoal, Classification, check_labels, targets
 from hebbax.networks import Given, Units, as_units, between
-from hebbax.rules import AbstractRule
-from hebbax.tasks import AbstractFamily
+from hebbax.rules import AbstractRule, Sizes
+from hebbax.tasks import AbstractFamily, Batches
+
+BYTES = 4
+"""Of a number."""
+AT_ONCE = 64 * 1024**2
+"""Bytes of batches that are drawn at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,17 +33,44 @@ class Curves:
     **Fields:**
 
     - `steps` `[points]`: after how many updates; 1, 2, … unless `at` said otherwise.
-    - `accuracy` `[seeds, points]`: share of the test set that is correct, in [0, 1].
-    - `loss` `[seeds, points]`: cross-entropy on the test set, in nats.
+    - `score` `[seeds, points]`: the metric of the family on the test set; of classes the accuracy,
+      the share that is correct, in [0, 1]; outputs that are not finite are not.
+    - `loss` `[seeds, points]`: its loss on the test set; of classes the cross-entropy, in nats;
+      NaN or infinity where outputs are.
+    - `goal`: what the family asks for, whose `metric` names the score and whose
+      `higher_is_better` says which one is better.
     """
 
     steps: np.ndarray
-    accuracy: np.ndarray
+    score: np.ndarray
     loss: np.ndarray
+    goal: AbstractGoal = CLASSES
+
+    @property
+    def metric(self) -> str:
+        """What the score measures."""
+        return self.goal.metric
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score is a better one."""
+        return self.goal.higher_is_better
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """The score, where it is the accuracy. **Raises:** `ValueError` where it is not."""
+        if self.metric != "accuracy":
+            raise ValueError(f"these curves have no accuracy but a score, the {self.metric}.")
+        return self.score
 
     def after(self, steps: int) -> np.ndarray:
-        """Return the accuracy `[seeds]` after `steps` updates."""
-        return self.accuracy[:, self.steps.tolist().index(steps)]
+        """Return the score `[seeds]` after `steps` updates."""
+        return self.score[:, self.steps.tolist().index(steps)]
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Whether all numbers were finite `[points]`, of every network."""
+        return np.asarray(np.isfinite(self.loss).all(axis=0))
 
 
 def evaluate(
@@ -66,9 +101,36 @@ def evaluate(
 
     **Returns:** `Curves`.
 
+    **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
+
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from such batches, and targets that are not one-hot.
+    from such batches, a θ that is not finite, and targets that are not one-hot.
     """
+    curves, lasted = measure(
+        rule, theta, family, hidden=hidden, steps=steps, batch=batch, seeds=seeds, key=key, at=at,
+        test_batch=test_batch,
+    )  # fmt: skip
+    finite = np.arange(steps)[None] < lasted[:, None]
+    finite[:, curves.steps - 1] &= np.isfinite(curves.loss)
+    warn_of_ends(finite)
+    return curves
+
+
+def measure(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    *,
+    hidden: Given = (64,),
+    steps: int = 100,
+    batch: int = 128,
+    seeds: int = 8,
+    key: PRNGKeyArray | None = None,
+    at: Sequence[int] | None = None,
+    test_batch: int = 1000,
+) -> tuple[Curves, Int[np.ndarray, " seeds"]]:
+    """Do what `evaluate` does but warn; return after how many updates networks were finite, too."""
+    keep_programs()
     for name, value in {
         "steps": steps,
         "batch": batch,
@@ -82,17 +144,18 @@ def evaluate(
         raise ValueError(f"at must hold numbers of updates from 1 to {steps}; got {at}.")
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
+    check_theta(theta)
     key = jax.random.key(0) if key is None else key
-    check_judged(rule, family, batch, key)
+    check_judged(rule, batch)
     keys = jax.random.split(key, seeds)
-    share, loss = _evaluate(
-        rule, theta, family, as_units(hidden), batch, test_batch, keys, jnp.asarray(flags)
+    score, loss, lasted = _evaluate(
+        rule, theta, family, as_units(hidden), batch, test_batch, keys, flags
     )
     chosen = np.asarray(points) - 1
-    return Curves(np.asarray(points), np.asarray(share).T[:, chosen], np.asarray(loss).T[:, chosen])
+    curves = Curves(np.asarray(points), score.T[:, chosen], loss.T[:, chosen], family.goal)
+    return curves, lasted
 
 
-@eqx.filter_jit
 def _evaluate(
     rule: AbstractRule,
     theta: PyTree,
@@ -101,38 +164,114 @@ def _evaluate(
     batch: int,
     test_batch: int,
     keys: Key[Array, " seeds"],
-    flags: Bool[Array, " steps"],
-) -> tuple[Float[Array, "steps seeds"], Float[Array, "steps seeds"]]:
+    flags: Bool[np.ndarray, " steps"],
+) -> tuple[
+    Float[np.ndarray, "steps seeds"], Float[np.ndarray, "steps seeds"], Int[np.ndarray, " seeds"]
+]:
+    """Return scores and losses where `flags` say, and for how many updates networks were finite."""
+    # Data are drawn by a program of their own, which all rules share; so all families of the same
+    # sizes share the one that learns, which takes longest to compile.
     sizes = between(hidden, family.inputs, family.outputs, family.image)
+    k_tasks, k_nets, k_data = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
+    test = _test_sets(family, k_tasks)
+    if isinstance(family.goal, Classification):
+        check_labels(f"the targets of {family.name}", test[1])
+    lives = _begin(rule, theta, k_nets, sizes), jnp.zeros(len(keys), jnp.int32)
+    row = BYTES * len(keys) * batch * (family.inputs + family.outputs)
+    pieces = math.ceil(len(flags) / max(1, AT_ONCE // row))
+    # Of one length, and so one program; what is beyond the end of the last is not looked at.
+    length = math.ceil(len(flags) / pieces)
+    looks = np.pad(flags, (0, pieces * length - len(flags))).reshape(pieces, length)
+    judge = _Judge(rule, family.goal, test_batch)
+    seen = []
+    for piece, after in enumerate(looks):
+        batches = _batches(family, k_tasks, k_data, jnp.asarray(piece * length), length, batch)
+        lives, judged = _learn(judge, theta, lives, batches, test, jnp.asarray(after))
+        seen.append(jax.tree.map(np.asarray, judged))
+    score, loss = (np.concatenate(arrays)[: len(flags)] for arrays in zip(*seen, strict=True))
+    return score, loss, np.minimum(np.asarray(lives[1]), len(flags))
 
-    def begin(key: PRNGKeyArray) -> tuple[Any, PRNGKeyArray, PRNGKeyArray]:
-        k_task, k_net, k_data = jax.random.split(key, 3)
-        return rule.init_network(theta, k_net, sizes), k_task, k_data
 
-    def learn(net: Any, k_task: PRNGKeyArray, key: PRNGKeyArray) -> Any:
-        x, y = family.draw(k_task).stream(key, 1, batch)
-        return rule.update(theta, net, x[0], y[0])[0]
+def _fresh(rule: AbstractRule, theta: PyTree, keys: Key[Array, " seeds"], sizes: Sizes) -> PyTree:
+    return jax.vmap(lambda key: rule.init_network(theta, key, sizes))(keys)
 
-    def judge(net: Any, k_task: PRNGKeyArray) -> tuple[Array, Array]:
-        x, y = family.draw(k_task).test_set()
 
-        def piece(x: Array, y: Array) -> Float[Array, "2"]:
-            prediction = rule.predict(theta, net, x)
-            return len(x) * jnp.stack([accuracy(prediction, y), cross_entropy(prediction, y)])
+_begin = quick_jit(_fresh, static_argnums=(3,))
 
-        whole = len(x) // test_batch * test_batch
+
+@eqx.filter_jit
+def _test_sets(family: AbstractFamily, k_tasks: Key[Array, " seeds"]) -> Batches:
+    """Return the test set of each task `[seeds, n, …]`, or the one `[n, …]` of a single task."""
+    if family.draw(k_tasks[0]) is family:
+        return family.test_set()
+    return jax.vmap(lambda k_task: family.draw(k_task).test_set())(k_tasks)
+
+
+@eqx.filter_jit
+def _batches(
+    family: AbstractFamily,
+    k_tasks: Key[Array, " seeds"],
+    k_data: Key[Array, " seeds"],
+    first: Int[Array, ""],
+    steps: int,
+    batch: int,
+) -> Batches:
+    """Return the batches of `steps` updates from the one of index `first`, `[steps, seeds, …]`."""
+
+    def one(k_task: PRNGKeyArray, key: PRNGKeyArray, index: Any) -> Batches:
+        drawn = family.draw(k_task).stream(jax.random.fold_in(key, index), 1, batch)
+        return jax.tree.map(lambda a: a[0], drawn)
+
+    every = jax.vmap(one, in_axes=(0, 0, None))
+    # One after another, which is compiled in a third of the time that all at once take.
+    return jax.lax.map(lambda index: every(k_tasks, k_data, index), first + jnp.arange(steps))
+
+
+class _Judge(eqx.Module):
+    """Judges a network of `rule` on a test set, `rows` of it at a time."""
+
+    rule: AbstractRule
+    goal: AbstractGoal
+    rows: int = eqx.field(static=True)
+
+    def __call__(self, theta: PyTree, net: PyTree, x: Array, y: PyTree) -> tuple[Array, Array]:
+        """Return score and loss."""
+
+        def piece(x: Array, y: PyTree) -> Float[Array, "2"]:
+            prediction = self.rule.predict(theta, net, x)
+            judged = self.goal.score(prediction, y), self.goal.loss(prediction, y)
+            return len(x) * jnp.stack(judged)
+
+        whole = len(x) // self.rows * self.rows
         total = jnp.zeros(2)
         if whole:
-            pieces = jax.tree.map(lambda a: a[:whole].reshape(-1, test_batch, a.shape[1]), (x, y))
+            shape = whole // self.rows, self.rows
+            pieces = jax.tree.map(lambda a: a[:whole].reshape(*shape, *a.shape[1:]), (x, y))
             total = total + jnp.sum(jax.lax.map(lambda p: piece(*p), pieces), axis=0)
         if len(x) > whole:
-            total = total + piece(x[whole:], y[whole:])
+            total = total + piece(*jax.tree.map(lambda a: a[whole:], (x, y)))
         return total[0] / len(x), total[1] / len(x)
 
-    nets, k_tasks, k_data = jax.vmap(begin)(keys)
 
-    def update(nets: Any, index: Any) -> Any:
-        data = jax.vmap(lambda k: jax.random.fold_in(k, index))(k_data)
-        return jax.vmap(learn)(nets, k_tasks, data)
+@eqx.filter_jit
+def _learn(
+    judge: _Judge,
+    theta: PyTree,
+    lives: tuple[PyTree, Int[Array, " seeds"]],
+    batches: tuple[Float[Array, "steps seeds batch in"], PyTree],
+    test: tuple[Array, PyTree],
+    after: Bool[Array, " steps"],
+) -> tuple[tuple[PyTree, Int[Array, " seeds"]], tuple[Float[Array, "steps seeds"], ...]]:
+    """Return networks and how long they were finite, after updates that are counted on."""
+    rule, goal = judge.rule, judge.goal
 
-    return watch(update, nets, lambda nets: jax.vmap(judge)(nets, k_tasks), flags)[1]
+    def one(net: PyTree, lasted: Int[Array, ""], x: Array, y: PyTree) -> tuple[PyTree, Array]:
+        net = rule.update(theta, net, x, targets(y, goal))[0]
+        return net, lasted + all_finite(net).astype(lasted.dtype)
+
+    def update(lives: Any, index: Any) -> Any:
+        return jax.vmap(one)(*lives, *jax.tree.map(lambda a: a[index], batches))
+
+    of_each = 0 if test[0].ndim == 3 else None
+    judges = jax.vmap(lambda net, x, y: judge(theta, net, x, y), in_axes=(0, of_each, of_each))
+    return watch(update, lives, lambda lives: judges(lives[0], *test), after)

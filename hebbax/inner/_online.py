@@ -6,15 +6,18 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
+from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
-from hebbax.losses import correct
+from hebbax.losses import check_classes, check_labels, correct
 from hebbax.networks import Given, Units, as_units, between
-from hebbax.rules import AbstractRule
+from hebbax.rules import AbstractRule, Backprop
 from hebbax.tasks import AbstractFamily
 
 AT_ONCE = 8
@@ -26,7 +29,7 @@ class OnlineCurves:
     """What was correct in lifetimes of single examples, each row a lifetime of its own.
 
     **Fields:** `correct` `[seeds, steps]`: whether the class of each example was predicted before
-    its label was seen.
+    its label was seen. Outputs that are not finite are not correct.
     """
 
     correct: Bool[np.ndarray, "seeds steps"]
@@ -64,17 +67,46 @@ def evaluate_online(
       several, task; they share `key` (by default that of seed 0) with every other rule, so that
       two rules meet the same examples.
 
+    **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
+
     **Raises:** `ValueError` for settings out of range, a rule that makes features or learns nothing
-    from single examples, and targets that are not one-hot.
+    from single examples, a θ that is not finite, and targets that are no classes or not one-hot.
     """
+    found, finite = measure_online(
+        rule, theta, family, hidden=hidden, steps=steps, seeds=seeds, key=key
+    )
+    warn_of_ends(finite)
+    return found
+
+
+def measure_online(
+    rule: AbstractRule,
+    theta: PyTree,
+    family: AbstractFamily,
+    *,
+    hidden: Given = (),
+    steps: int = 200,
+    seeds: int = 8,
+    key: PRNGKeyArray | None = None,
+) -> tuple[OnlineCurves, Bool[np.ndarray, "seeds steps"]]:
+    """Do what `evaluate_online` does but warn; return when networks were finite, too."""
+    keep_programs()
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
+    check_theta(theta)
     key = jax.random.key(0) if key is None else key
-    check_judged(rule, family, 1, key)
+    check_classes("evaluate_online", family.goal, family.name)
+    check_judged(rule, 1)
     keys = jax.random.split(key, seeds)
-    found = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
-    return OnlineCurves(np.asarray(found))
+    check_labels(f"the targets of {family.name}", _targets(family, key))
+    found, finite = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
+    return OnlineCurves(np.asarray(found)), np.asarray(finite)
+
+
+@eqx.filter_jit
+def _targets(family: AbstractFamily, key: PRNGKeyArray) -> Float[Array, "n out"]:
+    return family.draw(key).test_set()[1]
 
 
 @eqx.filter_jit
@@ -85,8 +117,10 @@ def _lifetimes(
     hidden: Units,
     steps: int,
     keys: Key[Array, " seeds"],
-) -> Bool[Array, "seeds steps"]:
-    def lifetime(key: PRNGKeyArray) -> Bool[Array, " steps"]:
+) -> tuple[Bool[Array, "seeds steps"], Bool[Array, "seeds steps"]]:
+    """Return what was correct, and after which updates the numbers were finite."""
+
+    def lifetime(key: PRNGKeyArray) -> tuple[Bool[Array, " steps"], Bool[Array, " steps"]]:
         k_task, k_net, k_order = jax.random.split(key, 3)
         x, y = family.draw(k_task).test_set()
         if steps > len(x):
@@ -97,8 +131,10 @@ def _lifetimes(
         order = jax.random.permutation(k_order, len(x))[:steps]
         sizes = between(hidden, family.inputs, family.outputs, family.image)
         net = rule.init_network(theta, k_net, sizes)
-        _, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
-        return correct(predictions[:, 0], y[order])
+        net, predictions = unroll(rule, theta, net, x[order][:, None], y[order][:, None])
+        # A prediction is that of the network after the update before.
+        finite = jnp.isfinite(predictions[1:, 0]).all(axis=1)
+        return correct(predictions[:, 0], y[order]), jnp.append(finite, all_finite(net))
 
     return jax.lax.map(lifetime, keys, batch_size=min(AT_ONCE, len(keys)))
 
@@ -118,7 +154,7 @@ def best_online_backprop(
 
     **Arguments:**
 
-    - `optimizer`: `sgd`, `momentum` or `adam`.
+    - `optimizer`: `sgd`, `momentum`, `adam`, `nadamw` or `muon`.
     - `rates`: learning rates to choose from; four orders of magnitude by default.
     - `settings`: passed to `evaluate_online`.
 
@@ -127,10 +163,9 @@ def best_online_backprop(
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
     """
     rates, lifetimes = at_each_rate(
-        optimizer,
+        Backprop(optimizer, activation=activation),
         rates,
-        activation,
-        lambda rule, theta: evaluate_online(rule, theta, family, **settings).cumulative,
+        lambda rule, theta: measure_online(rule, theta, family, **settings)[0].cumulative,
     )
     found = np.stack(lifetimes)
     best = np.argmax(found.mean(axis=1), axis=0)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
+from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._standard import WINDOW, standardize_online
 from hebbax.rules import AbstractRule
 
@@ -23,7 +25,8 @@ class StreamCurves:
 
     **Fields:**
 
-    - `predicted` `[seeds, rows]`: the class of each row, predicted before its label was seen.
+    - `predicted` `[seeds, rows]`: the class of each row, predicted before its label was seen; -1
+      where outputs were not finite.
     - `labels` `[rows]`: the right ones.
     - `classes`: how many there are.
     - `seconds`: of computing for one row and network, in the mean; without compiling.
@@ -63,7 +66,7 @@ class StreamCurves:
     def kappa(self) -> Float[np.ndarray, " seeds"]:
         """Cohen's κ: 0 for what chance would get right with the same frequencies, 1 for all."""
         true = np.bincount(self.labels, minlength=self.classes) / len(self.labels)
-        said = np.stack([np.bincount(p, minlength=self.classes) for p in self.predicted])
+        said = np.stack([np.bincount(p[p >= 0], minlength=self.classes) for p in self.predicted])
         chance = said @ true / len(self.labels)
         # A stream of one class has nothing to be found out.
         return np.where(
@@ -99,12 +102,17 @@ def evaluate_stream(
 
     **Returns:** `StreamCurves`.
 
-    **Raises:** `ValueError` for settings out of range, or arrays that do not belong together.
+    **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
+
+    **Raises:** `ValueError` for settings out of range, arrays that do not belong together, or a θ
+    that is not finite.
     """
+    check_theta(theta)
     thetas = jax.tree.map(lambda a: a[None], theta)
     rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    found, finite, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    warn_of_ends(finite[0])
     return StreamCurves(found[0], labels, classes, seconds)
 
 
@@ -140,8 +148,12 @@ def timed(
     chunk: int,
     hidden: tuple[int, ...],
     keys: Key[Array, " seeds"],
-) -> tuple[Int[np.ndarray, "thetas seeds rows"], float]:
-    """Return what networks of each θ predict, and the seconds for one row of one of them."""
+) -> tuple[Int[np.ndarray, "thetas seeds rows"], Bool[np.ndarray, "thetas seeds chunks"], float]:
+    """Return what networks of each θ predict, after which updates they were finite, and seconds.
+
+    The latter are those for one row of one network.
+    """
+    keep_programs()
     missing = -len(rows) % chunk
     x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
     y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
@@ -150,9 +162,14 @@ def timed(
     lifetimes: Any = _lifetimes
     compiled = lifetimes.lower(*arguments).compile()
     begin = time.perf_counter()
-    found = np.asarray(compiled(*arguments))
+    found, kept = map(np.asarray, compiled(*arguments))
     seconds = (time.perf_counter() - begin) / (found.shape[0] * found.shape[1] * len(rows))
-    return found.reshape(*found.shape[:2], -1)[:, :, : len(rows)].astype(np.int32), seconds
+    # A prediction is that of the networks after the update before.
+    finite = np.concatenate(
+        [np.asarray((found >= 0).all(axis=3))[:, :, 1:], kept[:, :, None]], axis=2
+    )
+    said = found.reshape(*found.shape[:2], -1)[:, :, : len(rows)].astype(np.int32)
+    return said, finite, seconds
 
 
 @eqx.filter_jit
@@ -163,7 +180,7 @@ def _lifetimes(
     y: Float[Array, "chunks chunk classes"],
     hidden: tuple[int, ...],
     keys: Key[Array, " seeds"],
-) -> Int[Array, "thetas seeds chunks chunk"]:
+) -> tuple[Int[Array, "thetas seeds chunks chunk"], Bool[Array, "thetas seeds"]]:
     sizes = (x.shape[2], *hidden, y.shape[2])
 
     def begin(theta: PyTree) -> PyTree:
@@ -171,13 +188,14 @@ def _lifetimes(
 
     def step(nets: PyTree, batch: tuple[Array, Array]) -> tuple[PyTree, Array]:
         def one(theta: PyTree, net: PyTree) -> tuple[PyTree, Array]:
-            said = jnp.argmax(rule.predict(theta, net, batch[0]), axis=1).astype(jnp.int16)
-            return rule.update(theta, net, *batch)[0], said
+            outputs = rule.predict(theta, net, batch[0])
+            said = jnp.where(jnp.isfinite(outputs).all(axis=1), jnp.argmax(outputs, axis=1), -1)
+            return rule.update(theta, net, *batch)[0], said.astype(jnp.int16)
 
         def each(theta: PyTree, nets: PyTree) -> tuple[PyTree, Array]:
             return jax.vmap(one, in_axes=(None, 0))(theta, nets)
 
         return jax.vmap(each)(thetas, nets)
 
-    _, said = jax.lax.scan(step, jax.vmap(begin)(thetas), (x, y))
-    return jnp.moveaxis(said, 0, 2)
+    nets, said = jax.lax.scan(step, jax.vmap(begin)(thetas), (x, y))
+    return jnp.moveaxis(said, 0, 2), jax.vmap(jax.vmap(all_finite))(nets)

@@ -1,12 +1,10 @@
 """Backpropagation on a stream, with every learning rate at once."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import PRNGKeyArray
 
 from hebbax._errors import check_choice
@@ -14,9 +12,6 @@ from hebbax.inner._standard import WINDOW
 from hebbax.inner._stream import CHUNK, StreamCurves, checked_stream, timed
 from hebbax.inner._tuning import RATES
 from hebbax.rules import AbstractRule, Backprop, LearningRate
-
-STREAM_RATES: dict[str, tuple[float, ...]] = {**RATES, "nadamw": RATES["adam"]}
-"""Learning rates that the best is chosen of, for each optimiser."""
 
 
 def best_stream_backprop(
@@ -41,7 +36,7 @@ def best_stream_backprop(
 
     **Arguments:**
 
-    - `optimizer`: `sgd`, `momentum`, `adam` or `nadamw`.
+    - `optimizer`: `sgd`, `momentum`, `adam`, `nadamw` or `muon`.
     - `rates`: learning rates to choose from; four orders of magnitude by default.
     - `rule`: what takes the learning rate, in place of `Backprop` with that optimiser.
     - all others: as in `evaluate_stream`; linear without `hidden` layers.
@@ -50,16 +45,15 @@ def best_stream_backprop(
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_stream` refuses.
     """
-    check_choice("optimizer", optimizer, STREAM_RATES)
-    rates = STREAM_RATES[optimizer] if rates is None else tuple(rates)
+    check_choice("optimizer", optimizer, RATES)
+    rates = RATES[optimizer] if rates is None else tuple(rates)
     if not rates:
         raise ValueError("rates must hold at least one learning rate; got none.")
     if rule is None:
-        chosen: Any = optax.nadamw if optimizer == "nadamw" else optimizer
-        rule = Backprop(chosen, activation=activation)
+        rule = Backprop(optimizer, activation=activation)
     rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
     thetas = jax.vmap(LearningRate)(jnp.asarray(rates, float))
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    found, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    found, _, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
     best = int(np.argmax((found == labels).mean(axis=(1, 2))))
     return StreamCurves(found[best], labels, classes, seconds), rates[best]

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax.devices import check_not_forked
+from hebbax.losses import Targets, check_labels
 from hebbax.rules import AbstractRule
 
 Remat = bool | Literal["segments"]
@@ -19,7 +21,7 @@ def unroll(
     theta: PyTree,
     net: PyTree,
     xs: Float[Array, "steps batch in"],
-    ys: Float[Array, "steps batch out"] | None,
+    ys: Float[Array, "steps batch out"] | Targets | None,
     *,
     remat: Remat = False,
     taken: Int[Array, ""] | None = None,
@@ -30,7 +32,8 @@ def unroll(
     **Arguments:**
 
     - `theta`, `net`: meta-parameters and the network state to start from.
-    - `xs`, `ys`: a batch for each update; `ys` is None where there are no labels.
+    - `xs`, `ys`: a batch for each update; `ys` is None where there are no labels, or
+      `losses.Targets` where they are no labels.
     - `remat`: what is kept when a gradient is taken through the unroll. False keeps everything.
       True keeps the network before each update and computes what is inside the update again:
       memory then grows with the network's size for each update, not with the activations too;
@@ -45,19 +48,31 @@ def unroll(
     **Returns:** the network after the last update, and what was predicted before each one,
     `[steps, batch, out]`, or seen after it.
 
-    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, or `remat` is unknown.
+    **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, a rule of
+    hebbax is given `ys` that are no labels, or `remat` is unknown.
     """
     if xs.ndim != 3 or xs.shape[0] < 1:
         raise ValueError(
             f"xs must have the shape [steps, batch, in] with at least one step; "
             f"got {list(xs.shape)}."
         )
-    if ys is not None and (ys.ndim != 3 or ys.shape[:2] != xs.shape[:2]):
+    if isinstance(ys, Targets):
+        leading = {jnp.shape(leaf)[:2] for leaf in jax.tree.leaves(ys.values)}
+        if leading != {xs.shape[:2]}:
+            raise ValueError(
+                f"ys must have {list(xs.shape[:2])} as the leading axes of all arrays, as xs; "
+                f"got {', '.join(str(list(shape)) for shape in sorted(leading)) or 'none'}."
+            )
+    elif ys is not None and (ys.ndim != 3 or ys.shape[:2] != xs.shape[:2]):
         raise ValueError(
             f"ys must have the shape [{xs.shape[0]}, {xs.shape[1]}, out], a row for each row of "
             f"xs; got {list(ys.shape)}."
         )
+    # Rules of others may make something of any targets.
+    elif ys is not None and type(rule).__module__.startswith("hebbax."):
+        check_labels("ys", ys)
     check_remat(remat)
+    check_not_forked()
     return _unroll(rule, theta, net, xs, ys, remat, taken, look)
 
 

@@ -50,7 +50,7 @@ class Curriculum:
 
     def at(self, stage: int) -> AbstractObjective:
         """Return the objective of a stage."""
-        steps = self.unrolls[stage]
-        if steps == self.objective.steps:
+        unroll = self.unrolls[stage]
+        if unroll == self.objective.steps:
             return self.objective
-        return dataclasses.replace(self.objective, steps=steps)
+        return dataclasses.replace(self.objective, steps=unroll)

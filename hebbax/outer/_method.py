@@ -34,8 +34,8 @@ class AbstractMethod(eqx.Module):
         the same, whatever functions they were made of.
         """
 
-    def check(self, steps: int) -> None:
-        """Refuse lifetimes of `steps` updates that it cannot do. **Raises:** `ValueError`."""
+    def check(self, lifetime: int) -> None:
+        """Refuse lifetimes of so many updates that it cannot do. **Raises:** `ValueError`."""
 
     @abstractmethod
     def inner(self, tasks: int) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._draws import numbered
 from hebbax.devices import DeviceGrid
 from hebbax.networks import Hidden
 from hebbax.outer._sizes import layer_sizes
@@ -42,7 +43,7 @@ class AbstractProblem(ABC):
 
     @property
     @abstractmethod
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
 
     @property
@@ -59,10 +60,10 @@ class AbstractProblem(ABC):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates, or the first `taken` of them; return the particle, loss, metrics.
+        """Make `unroll` updates, or the first `taken` of them; return the particle, loss, metrics.
 
         Differentiable in θ and in the networks.
         """
@@ -78,7 +79,8 @@ class AbstractProblem(ABC):
         """Return the loss of whole lifetimes, and metrics."""
         fresh = self.begin(theta, key)
         # A number, so that what is particular to later truncations is not even compiled.
-        return self.advance(theta, dataclasses.replace(fresh, position=0), self.steps)[1]
+        fresh = eqx.tree_at(lambda p: p.position, fresh, 0)
+        return self.advance(theta, fresh, self.lifetime)[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Problem(AbstractProblem):
         return dataclasses.replace(self, layout=DeviceGrid())
 
     @property
-    def steps(self) -> int:
+    def lifetime(self) -> int:
         """Updates in a lifetime."""
         return self.objective.steps
 
@@ -137,14 +139,15 @@ class Problem(AbstractProblem):
         self,
         theta: PyTree,
         particle: Particle,
-        steps: int,
+        unroll: int,
         taken: Int[Array, ""] | None = None,
     ) -> tuple[Particle, Value]:
-        """Make `steps` updates on fresh batches, or the first `taken` of them."""
+        """Make `unroll` updates on fresh batches, or the first `taken` of them."""
         k_data = jax.random.split(particle.key)[0]
+        keys = numbered(k_data, len(self.families), self._task_keys)
         nets, values, metrics = [], {}, {}
         for group, before in zip(self._groups(), particle.nets, strict=True):
-            sampled = [self._sample(i, k_data, particle.position, steps) for i in group]
+            sampled = [self._sample(i, keys[i], particle.position, unroll) for i in group]
             episodes = jax.tree.map(lambda *a: jnp.concatenate(a), *sampled)
             episodes, before = self.layout.split_inner((episodes, before))
 
@@ -158,9 +161,9 @@ class Problem(AbstractProblem):
                 values[index] = value[part]
                 for name, numbers in measured.items():
                     metrics.setdefault(name, {})[index] = numbers[part]
-        position = particle.position + (steps if taken is None else taken)
+        position = particle.position + (unroll if taken is None else taken)
         position = jnp.asarray(position, jnp.int32)
-        after = dataclasses.replace(particle, nets=tuple(nets), position=position)
+        after = eqx.tree_at(lambda p: (p.nets, p.position), particle, (tuple(nets), position))
         everything = jnp.stack([values[i] for i in range(len(self.families))])
         return after, (jnp.mean(everything), self._summary(metrics))
 
@@ -168,23 +171,32 @@ class Problem(AbstractProblem):
         """Return the indices of families whose episodes and networks have one shape, together."""
         groups: dict[Any, list[int]] = {}
         for index, family in enumerate(self.families):
-            groups.setdefault((self.sizes(index), family.outputs), []).append(index)
+            kind = self.sizes(index), family.outputs, family.goal
+            groups.setdefault(kind, []).append(index)
         return list(groups.values())
 
-    def _sample(
-        self, index: int, key: PRNGKeyArray, position: Int[Array, ""] | int, steps: int
-    ) -> Episode:
-        """Return episodes of the `tasks` tasks of a family, from `position` of their lifetime."""
+    def _task_keys(self, key: PRNGKeyArray) -> Key[Array, "tasks 2"]:
+        """Return the keys that decide each of the `tasks` tasks of a family, and its episode."""
+        return jax.vmap(jax.random.split)(jax.random.split(key, self.tasks))
 
-        def one(key: PRNGKeyArray) -> Episode:
-            k_task, k_episode = jax.random.split(key)
+    def _sample(
+        self,
+        index: int,
+        keys: Key[Array, "tasks 2"],
+        position: Int[Array, ""] | int,
+        unroll: int,
+    ) -> Episode:
+        """Return episodes of the tasks of a family, from `position` of their lifetime."""
+
+        def one(keys: Key[Array, "2"]) -> Episode:
+            k_task, k_episode = keys
             task = self.families[index].draw(k_task)
             if not isinstance(position, int):
                 later = jax.random.fold_in(k_episode, position)
                 k_episode = jnp.where(position == 0, k_episode, later)
-            return task.sample(k_episode, steps, self.objective.batch, self.objective.query)
+            return task.sample(k_episode, unroll, self.objective.batch, self.objective.query)
 
-        return jax.vmap(one)(jax.random.split(jax.random.fold_in(key, index), self.tasks))
+        return jax.vmap(one)(keys)
 
     def _learn(
         self, theta: PyTree, net: PyTree, episode: Episode, position: Any, taken: Any
@@ -203,9 +215,9 @@ class Problem(AbstractProblem):
         ]
         summary = {}
         for name, parts in metrics.items():
-            means = [jnp.mean(parts[i]) for i in range(len(self.families))]
-            summary[name] = jnp.mean(jnp.stack(means))
+            # Families that ask for something else have no such metric.
+            means = {i: jnp.mean(parts[i]) for i in sorted(parts)}
+            summary[name] = jnp.mean(jnp.stack(list(means.values())))
             if len(self.families) > 1:
-                for label, mean in zip(labels, means, strict=True):
-                    summary[f"{name}/{label}"] = mean
+                summary |= {f"{name}/{labels[i]}": mean for i, mean in means.items()}
         return summary

@@ -1,15 +1,19 @@
 """`MetaTraining`: the settings of a meta-training, checked once."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from hebbax.devices import DeviceGrid
+from hebbax.devices import DeviceGrid, check_not_forked
+from hebbax.inner import check_theta
+from hebbax.losses import CLASSES, check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
 from hebbax.outer._method import AbstractMethod
@@ -18,6 +22,9 @@ from hebbax.outer.objectives import AbstractObjective
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
+LOOKED_AT = 8
+"""Rows of a batch and of a query set that show whether targets are labels."""
+F = TypeVar("F", bound=Callable[..., Any])
 COUNTS = ("steps", "runs", "tasks", "validation", "log_every", "checkpoint_every")
 
 
@@ -56,6 +63,7 @@ class MetaTraining:
 
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
+        check_not_forked()
         one = self.families
         families = tuple(one) if isinstance(one, Sequence) and not isinstance(one, str) else (one,)
         object.__setattr__(self, "families", families)
@@ -71,6 +79,7 @@ class MetaTraining:
             object.__setattr__(self, "hidden", as_hidden(self.hidden, len(families)))
         for steps in self.course.unrolls:
             self.method.check(steps)
+        _check_learnable(jax.eval_shape(self.rule.init, self.key))
         if self.theta is not None:
             _check_theta(self.theta, jax.eval_shape(self.rule.init, self.key))
 
@@ -93,6 +102,8 @@ class MetaTraining:
                 f"objective must be one of hebbax.objectives or of a subclass of AbstractObjective "
                 f"that defines judge, or a Curriculum of one; got {judged!r}."
             )
+        for family in self.all_families:
+            judged.check_family(family)
         if not isinstance(self.method, AbstractMethod):
             raise ValueError(
                 f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
@@ -100,6 +111,11 @@ class MetaTraining:
             )
         if not _is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
+        for family in self.all_families:
+            if judged.classes_only and family.goal == CLASSES:
+                check_labels(
+                    f"the targets of {family.name}", _some_targets(family, jax.random.key(0))
+                )
 
     @property
     def all_families(self) -> tuple[AbstractFamily, ...]:
@@ -166,6 +182,16 @@ class MetaTraining:
         return networks
 
 
+def shows_settings(function: F) -> F:
+    """Let `help` and `inspect.signature` of a function that calls `as_training` show settings."""
+    own: Any = inspect.signature(function)
+    given = inspect.signature(MetaTraining).parameters.values()
+    settings = [p.replace(name="family") if p.name == "families" else p for p in given]
+    kept = [p for p in own.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    setattr(function, "__signature__", own.replace(parameters=[*settings, *kept]))  # noqa: B010
+    return function
+
+
 def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: Any) -> MetaTraining:
     """Return settings that are given as one, or one by one as to `hebbax.meta_train`.
 
@@ -178,6 +204,13 @@ def as_training(given: MetaTraining | AbstractRule, *others: Any, **settings: An
     if others or settings:
         raise TypeError("a MetaTraining holds all settings; none can be given beside it.")
     return given
+
+
+@eqx.filter_jit
+def _some_targets(family: AbstractFamily, key: PRNGKeyArray) -> Float[Array, "_ out"]:
+    """Return the targets of a small episode."""
+    episode = family.sample(key, steps=1, batch=LOOKED_AT, query=LOOKED_AT)
+    return jnp.concatenate([episode.y[0], episode.query_y])
 
 
 def _count(name: str, value: Any) -> int:
@@ -198,6 +231,15 @@ def _is_key(key: Any) -> bool:
     return key.ndim == 0 if typed else key.ndim == 1 and key.dtype == jnp.uint32
 
 
+def _check_learnable(skeleton: PyTree) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(skeleton):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(
+                f"θ must hold floating-point numbers only, which can be meta-trained; that of this "
+                f"rule has theta{jax.tree_util.keystr(path)} of {leaf.dtype}."
+            )
+
+
 def _check_theta(theta: PyTree, skeleton: PyTree) -> None:
     if jax.tree.structure(theta) != jax.tree.structure(skeleton):
         raise ValueError(
@@ -214,3 +256,4 @@ def _check_theta(theta: PyTree, skeleton: PyTree) -> None:
                 f"theta{jax.tree_util.keystr(path)} must be {wanted.dtype}{list(wanted.shape)}, as "
                 f"of rule.init; got {found.dtype}{list(found.shape)}."
             )
+    check_theta(theta)

@@ -78,11 +78,11 @@ class Truncation(eqx.Module):
         """The mean length of a truncation, once grown."""
         return sum(_pair(self.final_unroll or self.unroll)) / 2
 
-    def check(self, steps: int) -> None:
-        """Refuse a lifetime of `steps` that cannot be cut so. **Raises:** `ValueError`."""
-        if self.count is None and steps % self.longest:
+    def check(self, lifetime: int) -> None:
+        """Refuse a lifetime of so many updates that cannot be cut so. **Raises:** `ValueError`."""
+        if self.count is None and lifetime % self.longest:
             raise ValueError(
-                f"unroll must divide the objective's steps, {steps}; got {self.unroll}. "
+                f"unroll must divide the objective's steps, {lifetime}; got {self.unroll}. "
                 f"Or give count, the number of truncations in a lifetime."
             )
 
@@ -98,13 +98,13 @@ class Truncation(eqx.Module):
         low, high = jnp.round(low).astype(int), jnp.round(high).astype(int)
         return jax.random.randint(key, (), low, high + 1)
 
-    def draw_count(self, key: PRNGKeyArray, step: Int[Array, ""], steps: int) -> Int[Array, ""]:
+    def draw_count(self, key: PRNGKeyArray, step: Int[Array, ""], lifetime: int) -> Int[Array, ""]:
         """Return how many truncations a lifetime that begins at meta-step `step` has.
 
-        `steps` are the objective's.
+        `lifetime` is its length in updates.
         """
         if self.count is None:
-            return jnp.asarray(steps // self.longest, jnp.int32)
+            return jnp.asarray(lifetime // self.longest, jnp.int32)
         mean: Float[Array, ""] = jnp.asarray(self.count, float)
         if self.final_count is not None:
             share = jnp.minimum(step.astype(float) / self.count_growth, 1.0)

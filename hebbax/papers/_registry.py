@@ -12,7 +12,8 @@ _PAPERS = {
     "blur": (
         *("gradient-equivalence", "metric-equivalence", "toy", "states", "depth"),
         *("non-linearities", "variants", "generalisation", "sgd", "normalisation"),
-        *("curriculum", "cma-es", "oja", "synapse-normalisation", "streams"),
+        *("curriculum", "cma-es", "oja", "synapse-normalisation"),
+        *("architectures", "streams"),
     ),
     "vsml": ("equivalence", "from-scratch", "forward", "cloning", "improve"),
     "unsupervised": (

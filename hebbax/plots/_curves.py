@@ -21,8 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hebbax.inner import Curves, watch
-from hebbax.losses import accuracy
+from hebbax._programs import quick_jit
+from hebbax.inner import Curves, check_theta
+from hebbax.losses import accuracy, check_classes
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
 
@@ -51,9 +52,10 @@ def learning_curves(
     columns: int = 4,
     title: str | None = None,
 ) -> Figure:
-    """Draw accuracy against updates: a panel a task, a line a learner.
+    """Draw the accuracy, or another metric, against updates: a panel a task, a line a learner.
 
-    Lines are means over the seeds, bands one standard deviation to either side.
+    Lines are means over the seeds, bands one standard deviation to either side. They end with
+    a cross where the numbers of a network do.
 
     **Arguments:**
 
@@ -71,15 +73,25 @@ def learning_curves(
     # A single panel is narrower than the words above and below it.
     width = max(0.5 + PANEL * columns, 6.0)
     figure = Picture(figsize=(width, 0.9 + 0.92 * PANEL * rows), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=True, squeeze=False)).ravel()
-    seeds = set()
+    metrics = [next(iter(curves.values())).metric if curves else "" for curves in tasks.values()]
+    alike = len(set(metrics)) == 1
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharey=alike, squeeze=False)).ravel()
+    seeds, ended = set(), False
     for index, (axes, (task, curves)) in enumerate(zip(grid, tasks.items(), strict=False)):
         tidy(axes)
         for name, curve in curves.items():
-            seeds.add(len(curve.accuracy))
+            seeds.add(len(curve.score))
             colour = LEARNER_COLOURS[learners.index(name) % len(LEARNER_COLOURS)]
-            mean, deviation = curve.accuracy.mean(axis=0), curve.accuracy.std(axis=0)
-            low, high = np.clip([mean - deviation, mean + deviation], 0, 1)
+            mean, deviation = curve.score.mean(axis=0), curve.score.std(axis=0)
+            if not curve.finite.all():
+                last = int(np.argmin(curve.finite)) - 1
+                mean = np.where(np.arange(len(mean)) <= last, mean, np.nan)
+                place = (curve.steps[max(last, 0)], mean[last] if last >= 0 else 0.0)
+                axes.plot(*place, "X", color=colour, markeredgecolor="white", clip_on=False)
+                ended = True
+            low, high = mean - deviation, mean + deviation
+            if curve.metric == "accuracy":
+                low, high = np.clip([low, high], 0, 1)
             axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(curve.steps, mean, color=colour, linewidth=1.8)
         axes.set_title(task, fontsize=10, color=INK)
@@ -87,14 +99,18 @@ def learning_curves(
         if index + columns >= len(tasks):
             axes.set_xlabel("updates", color=INK)
             axes.tick_params(labelbottom=True)
-        if index % columns == 0:
-            axes.set_ylabel("test accuracy", color=INK)
+        if index % columns == 0 or not alike:
+            axes.set_ylabel(f"test {metrics[index].replace('_', ' ')}", color=INK)
     for axes in grid[len(tasks) :]:
         axes.set_visible(False)
     handles = [
         Line2D([], [], color=LEARNER_COLOURS[i % len(LEARNER_COLOURS)], linewidth=2.5, label=name)
         for i, name in enumerate(learners)
     ]
+    if ended:
+        handles.append(
+            Line2D([], [], color=INK, marker="X", linestyle="", label="numbers end (overflow)")
+        )
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     many = " or ".join(map(str, sorted(seeds)))
     note = f"mean and standard deviation of {many} networks, each from fresh synapses"
@@ -124,19 +140,18 @@ def decision_regions(
     - `updates`: after how many updates to look, ascending; 0 is the fresh network.
     - `resolution`: points of the grid along each axis.
 
-    **Raises:** `ValueError` if a family does not have two inputs, or `updates` do not ascend
-    from 0 or more.
+    What is said where outputs are not finite stays white.
+
+    **Raises:** `ValueError` if a family does not have two inputs and classes, θ is not finite, or
+    `updates` do not ascend from 0 or more.
     """
     updates = tuple(updates)
     if not updates or updates[0] < 0 or list(updates) != sorted(set(updates)):
         raise ValueError(f"updates must ascend from 0 or more; got {updates}.")
     if not families:
         raise ValueError("families must hold at least one task; got none.")
-    for family in families:
-        if family.inputs != 2:
-            raise ValueError(
-                f"families must have two inputs; got {family.name} with {family.inputs}."
-            )
+    check_plane(families)
+    check_theta(theta)
     key = jax.random.key(0) if key is None else key
     height, width = 0.8 * PANEL * len(families), 0.8 * PANEL * len(updates)
     figure = Picture(figsize=(width + 0.5, height + 0.8), layout="constrained")
@@ -160,7 +175,7 @@ def decision_regions(
             dots = [_class_colour(int(label)) for label in truth]
             axes.scatter(x[:, 0], x[:, 1], s=9, c=dots, edgecolors="white", linewidths=0.4)
             axes.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-            axes.set_xlabel(f"{100 * float(right):.0f} % right", fontsize=9, color=INK)
+            axes.set_xlabel(_share_right(right, share), fontsize=9, color=INK)
             for spine in axes.spines.values():
                 spine.set_visible(False)
             if index == 0:
@@ -170,6 +185,16 @@ def decision_regions(
     note = "one network a row, its inputs across and up; colour: prediction, dots: test points"
     figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=11, color=INK)
     return figure
+
+
+def check_plane(families: Sequence[AbstractFamily]) -> None:
+    """Refuse what has no decision regions in the plane. **Raises:** `ValueError`."""
+    for family in families:
+        check_classes("a picture of decision regions", family.goal, family.name)
+        if family.inputs != 2:
+            raise ValueError(
+                f"families must have two inputs; got {family.name} with {family.inputs}."
+            )
 
 
 def tidy(axes: Axes) -> None:
@@ -201,7 +226,6 @@ def _plane(low: np.ndarray, high: np.ndarray, resolution: int) -> Float[Array, "
     return jnp.asarray(np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2), jnp.float32)
 
 
-@eqx.filter_jit
 def _watch(
     rule: AbstractRule,
     theta: PyTree,
@@ -214,30 +238,66 @@ def _watch(
 ) -> tuple[Float[Array, "looks points _"], Float[Array, " looks"]]:
     """Return class probabilities on the plane and test accuracies after each of `updates`."""
     k_task, k_net, k_data = jax.random.split(key, 3)
+    # Apart from the data, which each family draws in its own way, all of one size share programs.
+    data = _drawn(family, k_task, k_data, max(1, updates[-1]), batch)
+    xs, ys, test_x, test_y = map(np.asarray, data)
+    net, seen = _begin(rule, theta, k_net, sizes), []
+    for count in range(updates[-1] + 1):
+        if count:
+            net = _learn(rule, theta, net, xs[count - 1], ys[count - 1])
+        if count in updates:
+            seen.append(_look(rule, theta, net, plane, test_x, test_y))
+    shares, rights = zip(*seen, strict=True)
+    return jnp.stack(shares), jnp.stack(rights)
+
+
+@eqx.filter_jit
+def _drawn(
+    family: AbstractFamily, k_task: PRNGKeyArray, k_data: PRNGKeyArray, steps: int, batch: int
+) -> tuple[Array, Array, Array, Array]:
     task = family.draw(k_task)
-    test_x, test_y = task.test_set()
-    net = rule.init_network(theta, k_net, sizes)
+    return *task.stream(k_data, steps, batch), *task.test_set()
 
-    def look(net: Any) -> tuple[Array, Array]:
-        logits = rule.predict(theta, net, plane)
-        if sizes[-1] == 1:
-            logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
-        return jax.nn.softmax(logits), accuracy(rule.predict(theta, net, test_x), test_y)
 
-    fresh = jax.tree.map(lambda a: a[None], look(net))
-    if updates[-1] == 0:
-        return fresh
-    xs, ys = task.stream(k_data, updates[-1], batch)
-    after = np.isin(np.arange(updates[-1]) + 1, updates)
-    _, seen = watch(lambda net, i: rule.update(theta, net, xs[i], ys[i])[0], net, look, after)
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b])[np.asarray(updates)], fresh, seen)
+def _fresh(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[int, ...]) -> PyTree:
+    return rule.init_network(theta, key, sizes)
+
+
+_begin = quick_jit(_fresh, static_argnums=(3,))
+
+
+@eqx.filter_jit
+def _learn(rule: AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> PyTree:
+    return rule.update(theta, net, x, y)[0]
+
+
+@eqx.filter_jit
+def _look(
+    rule: AbstractRule, theta: PyTree, net: PyTree, plane: Any, test_x: Any, test_y: Any
+) -> tuple[Array, Array]:
+    logits = rule.predict(theta, net, plane)
+    if logits.shape[1] == 1:
+        logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
+    return jax.nn.softmax(logits), accuracy(rule.predict(theta, net, test_x), test_y)
+
+
+def _share_right(right: Any, share: Any) -> str:
+    """Return what stands below a panel."""
+    if not np.isfinite(share).all():
+        return "numbers ended"
+    return f"{100 * float(right):.0f} % right"
 
 
 def _blend(share: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Mix the colours of the classes with white: the less sure, the paler."""
+    """Mix the colours of the classes with white: the less sure, the paler; white where not finite.
+
+    `share`: `[points, classes]`.
+    """
+    finite = np.isfinite(share).all(axis=1, keepdims=True)
+    share = np.where(finite, share, 0)
     chance = 1 / share.shape[1]
     sure = np.clip((share.max(axis=1, keepdims=True) - chance) / (1 - chance), 0, 1)
     winner = colours[share.argmax(axis=1)]
     # Even an unsure prediction is tinted, so that the boundary can be seen.
     strength = 0.18 + 0.5 * sure
-    return 1 - strength * (1 - winner)
+    return 1 - strength * finite * (1 - winner)

@@ -22,8 +22,10 @@ from hebbax.plots._curves import (
     _blend,
     _class_colour,
     _plane,
+    _share_right,
     _test_points,
     _watch,
+    check_plane,
 )
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -74,11 +76,7 @@ def decision_film(
         raise ValueError(f"updates must ascend from 0 or more; got {updates}.")
     if not learners or not families:
         raise ValueError("there must be at least one learner and one family; got none.")
-    for family in families:
-        if family.inputs != 2:
-            raise ValueError(
-                f"families must have two inputs; got {family.name} with {family.inputs}."
-            )
+    check_plane(families)
     key = jax.random.key(0) if key is None else key
     side = 0.9 * PANEL
     figure = Picture(
@@ -110,14 +108,15 @@ def decision_film(
                 spine.set_visible(False)
             if index == 0:
                 axes.set_title(name, fontsize=10, color=INK)
-            scenes.append((axes, image, frames, np.asarray(rights)))
+            said = [_share_right(*one) for one in zip(rights, shares, strict=True)]
+            scenes.append((axes, image, frames, said))
         row[0].set_ylabel(family.name.replace("_", " "), fontsize=10, color=INK)
 
     pictures = []
     for look, count in enumerate(updates):
-        for axes, image, frames, rights in scenes:
+        for axes, image, frames, said in scenes:
             image.set_data(frames[look])
-            axes.set_xlabel(f"{100 * rights[look]:.0f} % right", fontsize=9, color=INK)
+            axes.set_xlabel(said[look], fontsize=9, color=INK)
         # Of a constant width, so that nothing jumps.
         note = f"after {count:>{len(str(updates[-1]))}} updates of {batch} examples"
         figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=10, color=INK)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hebbax.inner import watch
+from hebbax.losses import targets
 from hebbax.plots._curves import INK, Picture
 from hebbax.rules import AbstractRule
 from hebbax.tasks import AbstractFamily
@@ -82,7 +83,10 @@ def synapse_changes(
         for axes, update, old, new in zip(row, updates, before, after, strict=True):
             change = new - old
             heat_map(axes, change)
-            axes.set_xlabel(f"±{_rms(change):.2g} on {_rms(old):.2g}", fontsize=8, color=INK)
+            said = f"±{_rms(change):.2g} on {_rms(old):.2g}"
+            if not np.isfinite(change).all():
+                said = "numbers ended"
+            axes.set_xlabel(said, fontsize=8, color=INK)
             if index == 0:
                 axes.set_title(f"update {update}", fontsize=10, color=INK)
         row[0].set_ylabel(name, fontsize=10, color=INK)
@@ -172,13 +176,17 @@ def _steps(
     k_task, k_net, k_data = jax.random.split(key, 3)
     net = rule.init_network(theta, k_net, sizes)
     xs, ys = family.draw(k_task).stream(k_data, updates[-1], batch)
+    told = targets(ys, family.goal)
     points = [*updates, *(update - 1 for update in updates)]
     after = np.isin(np.arange(updates[-1]) + 1, points)
 
     def look(net: Any) -> Any:
         return read(net)[layer]
 
-    _, seen = watch(lambda net, i: rule.update(theta, net, xs[i], ys[i])[0], net, look, after)
+    def update(net: Any, index: Any) -> Any:
+        return rule.update(theta, net, *jax.tree.map(lambda a: a[index], (xs, told)))[0]
+
+    _, seen = watch(update, net, look, after)
     seen = jnp.concatenate([look(net)[None], seen])
     return seen[np.asarray(updates) - 1], seen[np.asarray(updates)]
 

@@ -35,11 +35,15 @@ LARGE = 1e4
 LOSSES = {
     "QueryCrossEntropy": "cross-entropy (nats)",
     "OnlineCrossEntropy": "cross-entropy (nats)",
+    "QueryLoss": "of the families",
+    "OnlineLoss": "of the families",
+    "Prequential": "of the families",
     "QueryAccuracy": "share of wrong answers",
     "FewShotRidge": "squared distance, 0 to 4",
 }
 LABELS = {
     "accuracy": "accuracy (share of right answers)",
+    "squared_error": "squared error",
     "gradient_norm": "norm of the meta-gradient",
     "nonfinite": "share that was not finite",
     "clipped": "share of clipped meta-steps",

@@ -42,7 +42,9 @@ def stream_curves(
         points = np.unique(np.linspace(first, rows - 1, POINTS).astype(int))
         colour = LEARNER_COLOURS[index % len(LEARNER_COLOURS)]
         mean, spread = over_time[:, points].mean(axis=0), over_time[:, points].std(axis=0)
-        axes.plot(points + 1, mean, color=colour, linewidth=1.2, label=name)
+        ended = (curves.predicted < 0).any(axis=0)
+        label = f"{name}, numbers end in row {np.argmax(ended) + 1:,}" if ended.any() else name
+        axes.plot(points + 1, mean, color=colour, linewidth=1.2, label=label)
         axes.fill_between(
             points + 1, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0
         )

@@ -1,18 +1,21 @@
 """Recipes for BLUR genomes on small images of digits."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hebbax.recipes._blur_toy import BlurRecipe
 
 if TYPE_CHECKING:
-    from hebbax.networks import Architecture
     from hebbax.outer import Curriculum
     from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import Blur
     from hebbax.tasks import AbstractFamily
 
-MNIST_RULE: dict[str, Any] = {"init_scale": 0.1, "learn_synapse_gain": True}
+MNIST_RULE: dict[str, Any] = {
+    "init_scale": 0.1,
+    "learn_synapse_gain": True,
+    "synapse_normalization": {"bounded": True},
+}
 # BLUR sec. 4.2: digits cropped to the middle 20 pixels, then 10 by 10; all ten and two halves.
 MNIST_SIZE, MNIST_CROP = 10, 20
 MNIST_CLASSES: tuple[tuple[int, ...] | None, ...] = (None, (0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
@@ -49,8 +52,6 @@ class BlurMnist(BlurRecipe):
 
     states: int = 4
     """States per neuron, k; at least 2."""
-    network: Literal["mlp", "cnn", "resnet"] = "mlp"
-    """Fully connected, convolutional or residual."""
     hidden: tuple[int, ...] = (64,)
     """Units of the hidden layers; of a cnn or resnet the channels, by default 16 and 32."""
     unrolls: int = 20
@@ -59,12 +60,6 @@ class BlurMnist(BlurRecipe):
     """Genomes trained side by side; the best is kept."""
     steps: int = 4000
     """Meta-steps."""
-
-    def layers(self, families: int) -> "Architecture":
-        """Return the architecture of all families' networks."""
-        from hebbax.networks import named
-
-        return named(self.network, self.hidden)
 
     def rule(self) -> "Blur":
         """Return a rule whose genomes start near backpropagation."""

@@ -17,7 +17,7 @@ TOY_RULE: dict[str, Any] = {
     "learn_synapse_gain": True,
     "feedback": "error",
     "normalization": {"last": False},
-    "synapse_normalization": {"learn": True},
+    "synapse_normalization": {"learn": True, "bounded": True},
 }
 QUICKSTART_RULE: dict[str, Any] = TOY_RULE
 

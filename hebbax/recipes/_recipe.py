@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hebbax._options import check_options
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
     from hebbax.doctor import Diagnosis, Forecast
-    from hebbax.networks import Hidden
+    from hebbax.networks import Hidden, Units
     from hebbax.outer import Curriculum, MetaTraining
     from hebbax.outer.methods import AbstractMethod
     from hebbax.outer.objectives import AbstractObjective
@@ -45,8 +45,10 @@ class Recipe(abc.ABC):
     least: ClassVar[dict[str, int]] = {"seed": 0}
     """Least values of whole options that may not be 1, or may be less."""
 
+    network: Literal["mlp", "cnn", "resnet"] = "mlp"
+    """Fully connected, convolutional or residual."""
     hidden: tuple[int, ...] = (20,)
-    """Units of the hidden layers."""
+    """Units of the hidden layers; of a cnn or resnet the channels, by default 16 and 32."""
     unrolls: int = 10
     """Updates in a lifetime."""
     batch: int = 128
@@ -74,7 +76,7 @@ class Recipe(abc.ABC):
         """Refuse options out of range by name."""
         check_options(self)
         if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed must lie between 0 and {2**32 - 1}; got {self.seed}.")
+            raise ValueError(f"seed must be from 0 to {2**32 - 1}; got {self.seed}.")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             low = self.least.get(field.name, 1)
@@ -108,8 +110,14 @@ class Recipe(abc.ABC):
         """Return what a lifetime is judged by."""
 
     def layers(self, families: int) -> "Hidden":
-        """Return the units of hidden layers, for all of so many families or for each its own."""
-        return self.hidden
+        """Return what all of so many families' networks are built of, or each its own."""
+        return self.units()
+
+    def units(self) -> "Units":
+        """Return the hidden layers that `network` and `hidden` say."""
+        from hebbax.networks import as_units, named
+
+        return as_units(named(self.network, self.hidden))
 
     def start(self) -> Any:
         """Return the θ that all runs begin with; None for what the rule draws."""

@@ -8,6 +8,7 @@ from hebbax.recipes._recipe import FINAL_RATE, Recipe
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
 
+    from hebbax.networks import Hidden
     from hebbax.outer.methods import TruncatedGradient
     from hebbax.outer.objectives import FewShotRidge
     from hebbax.rules import UnsupervisedRule
@@ -219,11 +220,11 @@ class UnsupervisedSmall(_Unsupervised):
         """Return a rule for any number of features that starts as a low-rank readout."""
         return dataclasses.replace(self.led_by(lowrr_zero=self.readout), top_units=None)
 
-    def layers(self, families: int) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+    def layers(self, families: int) -> "Hidden":
         """Return the same hidden layers for all families, or for every other one."""
         if not self.shallow:
-            return self.hidden
-        return tuple(() if index % 2 else self.hidden for index in range(families))
+            return self.units()
+        return tuple(() if index % 2 else self.units() for index in range(families))
 
     def start(self) -> "Parameters":
         """Return θ with which biases fade, for nothing teaches them."""

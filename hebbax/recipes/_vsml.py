@@ -7,9 +7,9 @@ from hebbax.recipes._recipe import Recipe
 
 if TYPE_CHECKING:
     from hebbax.outer import Curriculum
-    from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import AbstractRule, Vsml
     from hebbax.tasks import AbstractFamily
+    from hebbax.teachers import CloneBackprop
 
 SIZE = 10
 GAINS = (200.0, 20.0)
@@ -147,7 +147,7 @@ class VsmlBackprop(Recipe):
 
         return (random_synapses(self.side),)
 
-    def objective(self) -> "AbstractObjective":
+    def objective(self) -> "CloneBackprop":
         """Compare what sub-RNNs do with backpropagation."""
         from hebbax.teachers import CloneBackprop
 

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, SHARE, check_options
-from hebbax.losses import cross_entropy
+from hebbax.losses import Targets, cross_entropy
 from hebbax.rules import activations
 from hebbax.rules._backprop import ADAM_ROOT, LearningRate
 from hebbax.rules._perceptron import Perceptron, draw_perceptron
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 
 
 class ContinualState(eqx.Module):
@@ -96,7 +96,7 @@ class ContinualBackprop(AbstractRule):
         theta: LearningRate,
         net: ContinualState,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[ContinualState, Float[Array, "batch out"]]:
         """Take a step of Adam and replace units; without labels nothing changes."""
         check_batch(x, y, (net.network.sizes[0], net.network.sizes[-1]))
@@ -105,7 +105,8 @@ class ContinualBackprop(AbstractRule):
 
         def loss(network: Perceptron) -> tuple[Array, list[Array]]:
             layers = network(x, activations.plain(self.activation))
-            return cross_entropy(layers[-1], y), layers
+            value = y.loss(layers[-1]) if isinstance(y, Targets) else cross_entropy(layers[-1], y)
+            return value, layers
 
         gradient, layers = jax.grad(loss, has_aux=True)(net.network)
         network: Any = net.network

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from hebbax._options import NOT_NEGATIVE, check_options
-from hebbax.rules._rule import AbstractRule, Sizes, as_wiring, check_batch, check_sizes
+from hebbax.losses import Targets
+from hebbax.rules._rule import AbstractRule, Sizes, Told, as_wiring, check_batch, check_sizes
 from hebbax.rules._sections import Entry, Section, all_arrays
 from hebbax.rules.blur import Blur
 
@@ -163,14 +164,20 @@ class Ensemble(AbstractRule):
         theta: Members,
         net: Votes,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[Votes, Float[Array, "batch out"]]:
         """Let every member predict and learn, and remember how right each was.
 
         With `y` None nothing is changed.
+
+        **Raises:** `ValueError` for targets that are no classes.
         """
         if y is None:
             return net, self.predict(theta, net, x)
+        if isinstance(y, Targets):
+            raise ValueError(
+                f"an Ensemble votes on classes only; got targets of a {type(y.goal).__name__}."
+            )
         check_batch(x, y, (net.mean.shape[1], y.shape[1]))
         batch = len(x)
         pace = jnp.exp(theta.log_pace) * (min(batch, ROWS) / ROWS)

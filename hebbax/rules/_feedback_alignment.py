@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from hebbax._errors import check_choice
 from hebbax._optax import updates
 from hebbax._options import NOT_NEGATIVE, check_options
+from hebbax.losses import Targets
 from hebbax.rules import activations
 from hebbax.rules._backprop import OPTIMIZERS, LearningRate
 from hebbax.rules._perceptron import Perceptron, Signal, draw_perceptron, meeting
-from hebbax.rules._rule import AbstractRule, Sizes, as_wiring, check_batch
+from hebbax.rules._rule import AbstractRule, Sizes, Told, as_wiring, check_batch
 
 
 class FeedbackState(eqx.Module):
@@ -110,7 +111,7 @@ class FeedbackAlignment(AbstractRule):
         theta: LearningRate,
         net: FeedbackState,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[FeedbackState, Float[Array, "batch out"]]:
         """Take one optimiser step; without labels nothing changes."""
         sizes = net.network.sizes
@@ -120,8 +121,11 @@ class FeedbackAlignment(AbstractRule):
         logits = signals[-1][0].T
         if y is None:
             return net, logits
-        squash = jax.nn.sigmoid if y.shape[1] == 1 else jax.nn.softmax
-        error = (squash(logits) - y).T[None] / len(x)
+        if isinstance(y, Targets):
+            error = jax.grad(y.loss)(logits).T[None]
+        else:
+            squash = jax.nn.sigmoid if y.shape[1] == 1 else jax.nn.softmax
+            error = (squash(logits) - y).T[None] / len(x)
         errors = self._errors(net, drives, error, activation)
         met = [
             meeting(layer, signals, error)

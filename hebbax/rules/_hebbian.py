@@ -9,18 +9,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, check_options
+from hebbax.losses import Targets
 from hebbax.networks import Wiring, from_rows, gather
 from hebbax.rules import activations
 from hebbax.rules._backprop import LearningRate
 from hebbax.rules._perceptron import Perceptron, draw_perceptron, meeting
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 
 
 class Hebbian(AbstractRule):
     """Each synapse grows with the product of the activities it joins; the label clamps the top.
 
-    With labels the last layer's activity is taken to be ±1 as they say; the layers below it learn
+    With labels the last layer's activity is taken to be ±1 as they say, with other targets the
+    prediction plus their feedback, which for a residual is the target; the layers below it learn
     without supervision. With `oja`, each synapse decays by its receiver's squared activity
     (Oja, 1982), which keeps it bounded. To synapses that units share, as in a convolution, every
     place is an example.
@@ -63,7 +65,7 @@ class Hebbian(AbstractRule):
         theta: LearningRate,
         net: Perceptron,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[Perceptron, Float[Array, "batch out"]]:
         """Change all synapses by one batch; without labels the top layer learns from itself."""
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
@@ -75,7 +77,7 @@ class Hebbian(AbstractRule):
         theta: LearningRate,
         net: Perceptron,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of the weights, given the activity of all units.
 
@@ -95,12 +97,14 @@ class Hebbian(AbstractRule):
         )
 
     def _activity(
-        self, net: Perceptron, x: Float[Array, "batch in"], y: Float[Array, "batch out"] | None
+        self, net: Perceptron, x: Float[Array, "batch in"], y: Told
     ) -> tuple[list[Float[Array, "batch _"]], Float[Array, "batch out"]]:
         """Return the activity of all layers, the labels at the top, and the prediction."""
         layers = net(x, activations.plain(self.activation))
         prediction = layers[-1]
-        if y is not None:
+        if isinstance(y, Targets):
+            layers = [*layers[:-1], prediction + y.feedback(prediction)]
+        elif y is not None:
             layers = [*layers[:-1], (2 * y - 1).astype(prediction.dtype)]
         return [x, *layers], prediction
 

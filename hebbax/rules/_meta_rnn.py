@@ -1,7 +1,7 @@
 """`MetaRnn`: a plain LSTM that learns in its activations, the baseline without shared weights."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._options import AT_LEAST_1, POSITIVE, Range, check_options
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.losses import Targets
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 
 
 class MetaRnnWeights(eqx.Module):
@@ -105,7 +106,7 @@ class MetaRnn(AbstractRule):
         theta: MetaRnnWeights,
         net: MetaRnnState,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[MetaRnnState, Float[Array, "batch out"]]:
         """Run the rows of `x` through the LSTM and keep the error and label of each for the next.
 
@@ -116,17 +117,21 @@ class MetaRnn(AbstractRule):
             return net, self.predict(theta, net, x)
 
         def row(
-            net: MetaRnnState, datum: tuple[Array, Array]
+            net: MetaRnnState, datum: tuple[Array, Any]
         ) -> tuple[MetaRnnState, Float[Array, " out"]]:
             x, y = datum
             h, c, prediction = self._read(theta, net, x)
+            if isinstance(y, Targets):
+                one = jax.tree.map(lambda a: a[None], y)
+                feedback = one.feedback(prediction[None])[0]
+                return MetaRnnState(h, c, -feedback, prediction + feedback), prediction
             one_output = len(y) == 1
             error = (jax.nn.sigmoid if one_output else jax.nn.softmax)(prediction) - y
             return MetaRnnState(h, c, error, y), prediction
 
-        y = y.astype(x.dtype)
+        y = y if isinstance(y, Targets) else y.astype(x.dtype)
         if len(x) == 1:
-            net, prediction = row(net, (x[0], y[0]))
+            net, prediction = row(net, (x[0], jax.tree.map(lambda a: a[0], y)))
             return net, prediction[None]
         return jax.lax.scan(row, net, (x, y))
 
@@ -154,7 +159,7 @@ class MetaRnn(AbstractRule):
             logits = self.bound * jnp.tanh(logits / self.bound)
         return h, c, logits
 
-    def _check(self, x: Float[Array, "batch in"], y: Float[Array, "batch out"] | None) -> None:
+    def _check(self, x: Float[Array, "batch in"], y: Told) -> None:
         check_batch(x, y, (self.inputs, self.outputs))
         if len(x) == 0:
             raise ValueError("x must hold at least one row; got none.")

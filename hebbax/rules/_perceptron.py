@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._draws import draws, numbered
 from hebbax.networks import Layer, Wiring, from_rows, gather, mlp, spread
 from hebbax.rules._rule import Sizes, as_wiring
 
@@ -60,9 +61,16 @@ class Perceptron(eqx.Module):
         return layers
 
     def signals(
-        self, x: Float[Array, "batch in"], activation: Callable[[Array], Array]
+        self,
+        x: Float[Array, "batch in"],
+        activation: Callable[[Array], Array],
+        between: Callable[[int, Signal], Signal] = lambda _, drive: drive,
     ) -> tuple[list[Signal], list[Signal]]:
-        """Return the activity of every layer, the input first, and what drives all but that."""
+        """Return the activity of every layer, the input first, and what drives all but that.
+
+        `between` gets the layer's number, the first above the input being 0, and what arrives, and
+        returns what drives it.
+        """
         wiring = self.wired
         signals, drives = [from_rows(x, wiring.input)], []
         for layer, w, b in zip(wiring.layers, self.weights, self.biases, strict=True):
@@ -71,9 +79,9 @@ class Perceptron(eqx.Module):
                 drive = drive + connection.send(signals[connection.source], part)
             for connection in layer.connections[len(layer.plastic) :]:
                 drive = drive + connection.hear(signals[connection.source])
-            drives.append(drive)
+            drives.append(between(len(drives), drive))
             last = len(drives) == len(wiring.layers)
-            signals.append(drive if last else activation(drive))
+            signals.append(drives[-1] if last else activation(drives[-1]))
         return signals, drives
 
 
@@ -81,10 +89,8 @@ def draw_perceptron(key: PRNGKeyArray, sizes: Sizes) -> Perceptron:
     """Draw weights of variance one over the number of senders; biases are zero."""
     wiring = as_wiring(sizes)
     shapes = [(layer.senders, layer.rows) for layer in wiring.layers]
-    weights = tuple(
-        jax.random.normal(jax.random.fold_in(key, index), shape) / jnp.sqrt(shape[0])
-        for index, shape in enumerate(shapes)
-    )
+    drawn = draws(jax.random.normal, [*numbered(key, len(shapes), lambda k: k)], shapes)
+    weights = tuple(w / jnp.sqrt(w.shape[0]) for w in drawn)
     biases = tuple(jnp.zeros(rows) for _, rows in shapes)
     return Perceptron(weights, biases, None if wiring.chain else wiring)
 

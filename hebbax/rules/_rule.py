@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax.losses import Targets
 from hebbax.networks import Wiring, mlp
 from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._sections import Section, all_arrays
 
 Sizes = Sequence[int] | Wiring
 """What networks are drawn of: units of each layer of a chain of dense ones, or any wiring."""
+Told = Float[Array, "batch out"] | Targets | None
+"""What an update is told of its batch: one-hot labels, other targets and what they ask for, or
+nothing."""
 
 
 class AbstractRule(eqx.Module):
@@ -46,12 +52,13 @@ class AbstractRule(eqx.Module):
         theta: PyTree,
         net: PyTree,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[PyTree, Float[Array, "batch out"]]:
         """Apply the rule to one batch.
 
-        `y` is one-hot in {0, 1}, or None where there is no label. Returns the changed network
-        and what it predicted *before* the change.
+        `y` is one-hot in {0, 1}; or `losses.Targets` of another kind, which know their loss and
+        their feedback; or None where there is no label. Returns the changed network and what it
+        predicted *before* the change.
         """
 
     @abstractmethod
@@ -79,6 +86,27 @@ class AbstractRule(eqx.Module):
     def least_batch(self) -> int:
         """The fewest rows from which an update can learn anything."""
         return 1
+
+    @property
+    def normalizes_hidden(self) -> bool:
+        """Whether what arrives at hidden layers is normalised over the batch.
+
+        Opponents are given the same: `hebbax.best_backprop(…, normalization="batch")`.
+        """
+        return False
+
+    @property
+    def normalizes_last(self) -> bool:
+        """Whether what arrives at the last layer is, too."""
+        return False
+
+    def hand_set(self) -> Sequence[tuple[float, PyTree]]:
+        """Return step sizes, each with θ as a hand would set it; none if nobody could.
+
+        How far a found θ is ahead of the best of them is what meta-training added, see
+        `hebbax.best_untrained`.
+        """
+        return ()
 
     def outputs_for(self, wanted: int) -> int:
         """Return how many outputs networks have where a task asks for `wanted`."""
@@ -133,7 +161,7 @@ class AbstractRule(eqx.Module):
         theta: PyTree,
         net: PyTree,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change that `update` makes as a function of the signals that synapses read.
 
@@ -188,7 +216,14 @@ def check_batch(x: Any, y: Any, sizes: tuple[int, int]) -> None:
             f"x must have the shape [batch, {inputs}] that this network was made for; "
             f"got {list(x.shape)}."
         )
-    if y is not None and y.shape != (x.shape[0], outputs):
+    if isinstance(y, Targets):
+        rows = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(y.values)}
+        if rows != {x.shape[:1]}:
+            raise ValueError(
+                f"targets must have a row for each of the {x.shape[0]} rows of x; "
+                f"got {', '.join(str(list(r)) for r in sorted(rows)) or 'none'}."
+            )
+    elif y is not None and y.shape != (x.shape[0], outputs):
         raise ValueError(
             f"y must be one-hot with the shape [{x.shape[0]}, {outputs}], one row for each row "
             f"of x and one column for each output; got {list(y.shape)}."

@@ -245,9 +245,9 @@ class Run:
             )
         if self.best.loss >= start:
             warnings.warn(
-                f"the run has found nothing better than its start, whose validation loss was "
-                f"{start:.6g}; the lowest at a checkpoint is {self.best.loss:.6g}, of step "
-                f"{self.best.step:,}: train longer, or {change}.",
+                f"the run of {self.step:,} meta-steps has found nothing better than its start, "
+                f"whose validation loss was {start:.6g}; the lowest at a checkpoint is "
+                f"{self.best.loss:.6g}, of step {self.best.step:,}: train longer, or {change}.",
                 RuntimeWarning,
                 stacklevel=4,
             )

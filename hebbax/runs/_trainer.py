@@ -8,9 +8,10 @@ from typing import Any, overload
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from hebbax._programs import keep_programs
 from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures, Given
-from hebbax.outer import Curriculum, MetaTraining, Workers, as_training
+from hebbax.outer import Curriculum, MetaTraining, Workers, as_training, shows_settings
 from hebbax.outer.engines import Setup
 from hebbax.outer.methods import AbstractMethod
 from hebbax.outer.objectives import AbstractObjective
@@ -59,6 +60,7 @@ def meta_train(
 ) -> Result: ...
 
 
+@shows_settings
 def meta_train(
     rule: AbstractRule | MetaTraining,
     *others: Any,
@@ -75,6 +77,10 @@ def meta_train(
     particles or population of each; the result does not depend on their number but for rounding.
     In a program of several processes (`jax.distributed`) all call this with the same arguments
     and a directory that all can read; the first writes.
+
+    Compiled programs are kept in `$HEBBAX_CACHE/xla` for the next process, if nobody else can write
+    there and JAX has not been told of another folder (`JAX_COMPILATION_CACHE_DIR`);
+    `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
 
     Settings can be given as one, `meta_train(hebbax.MetaTraining(rule, family, …), directory=…)`.
 
@@ -133,6 +139,13 @@ def meta_train(
             "meta_train compiles its programs before it runs them, which jax.disable_jit "
             "(JAX_DISABLE_JIT) forbids; turn it off, and use jax.debug_nans or jax.debug.print."
         )
+    if flags.jax_debug_key_reuse:
+        raise ValueError(
+            "meta_train makes the keys of a step from the same key again and again, so that a run "
+            "can go on from any checkpoint, which jax.debug_key_reuse (JAX_DEBUG_KEY_REUSE) takes "
+            "for a fault; turn it off."
+        )
+    keep_programs()
     training = as_training(rule, *others, **settings)
     directory = None if directory is None else Path(directory).absolute()
     for callback in callbacks:

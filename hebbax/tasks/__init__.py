@@ -12,6 +12,7 @@ from hebbax.tasks._by_name import by_name as by_name
 from hebbax.tasks._by_name import names as names
 from hebbax.tasks._datasets import STREAMS as STREAMS
 from hebbax.tasks._datasets import TABULAR as TABULAR
+from hebbax.tasks._datasets import UCI as UCI
 from hebbax.tasks._datasets import breast_cancer as breast_cancer
 from hebbax.tasks._datasets import digits as digits
 from hebbax.tasks._datasets import images as images
@@ -39,6 +40,10 @@ from hebbax.tasks._omniglot import omniglot as omniglot
 from hebbax.tasks._permuted import permuted_rows as permuted_rows
 from hebbax.tasks._projected import ProjectedFamily as ProjectedFamily
 from hebbax.tasks._projected import projected as projected
+from hebbax.tasks._regression import RegressionFamily as RegressionFamily
+from hebbax.tasks._regression import SinusoidFamily as SinusoidFamily
+from hebbax.tasks._regression import regression as regression
+from hebbax.tasks._regression import sinusoids as sinusoids
 from hebbax.tasks._stream import StreamFamily as StreamFamily
 from hebbax.tasks._stream import stream as stream
 from hebbax.tasks._subsets import SubsetFamily as SubsetFamily

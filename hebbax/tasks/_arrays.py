@@ -116,7 +116,7 @@ def from_arrays(
     masked values, if lengths differ, or if the labels are not 0..C-1; it says which array and what
     was found.
     """
-    train_x, held_x = _check_inputs("x", x), _check_inputs("test_x", test_x)
+    train_x, held_x = check_inputs("x", x), check_inputs("test_x", test_x)
     train_y, held_y = _check_labels("y", y), _check_labels("test_y", test_y)
     for (x_name, rows), (y_name, labels) in (
         (("x", train_x), ("y", train_y)),
@@ -164,7 +164,7 @@ def _array(name: str, values: ArrayLike) -> np.ndarray:
     return np.asarray(values)
 
 
-def _check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
+def check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
     array = _array(name, values)
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes [n, in]; got the shape {array.shape}.")

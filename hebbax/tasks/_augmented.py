@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, SHARE, Range, check_option
+from hebbax.losses import AbstractGoal
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, not_drawn
 
 
@@ -58,6 +59,11 @@ class AugmentedFamily(AbstractFamily):
     def image(self) -> ImageShape:
         """The image of the family inside, unless its pixels are permuted."""
         return None if self.permute else self.family.image
+
+    @property
+    def goal(self) -> AbstractGoal:
+        """The goal of the family inside."""
+        return self.family.goal
 
     def draw(self, key: PRNGKeyArray) -> "AugmentedFamily":
         """The family with the task inside and its look fixed; itself if they are already."""

@@ -5,13 +5,14 @@ from hebbax.data import TOYS
 from hebbax.tasks._datasets import IMAGES, STREAMS, TABULAR, images, tabular
 from hebbax.tasks._family import AbstractFamily
 from hebbax.tasks._omniglot import omniglot
+from hebbax.tasks._regression import sinusoids
 from hebbax.tasks._stream import stream
 from hebbax.tasks._toy import toy
 
 
 def names() -> tuple[str, ...]:
-    """All names `by_name` knows: images, tables, streams, omniglot, toy functions."""
-    return (*IMAGES, *TABULAR, *STREAMS, "omniglot", *TOYS)
+    """All names `by_name` knows: images, tables, streams, omniglot, sinusoids, toy functions."""
+    return (*IMAGES, *TABULAR, *STREAMS, "omniglot", "sinusoids", *TOYS)
 
 
 def by_name(name: str, size: int | None = None, crop: int | None = None) -> AbstractFamily:
@@ -31,6 +32,8 @@ def by_name(name: str, size: int | None = None, crop: int | None = None) -> Abst
         return omniglot() if size is None else omniglot(size=size)
     if size is not None:
         raise ValueError(f"size must be left out, for {name} has no pixels to resize; got {size}.")
+    if name == "sinusoids":
+        return sinusoids()
     if name in STREAMS:
         return stream(name)
     return tabular(name) if name in TABULAR else toy(name)

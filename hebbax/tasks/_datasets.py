@@ -14,7 +14,13 @@ from hebbax.data import load, source
 from hebbax.data import names as data_names
 from hebbax.tasks._arrays import ArrayFamily, build
 
-TABULAR = ("iris", "wine", "breast_cancer", "imdb")
+BUNDLED = ("iris", "wine", "breast_cancer")
+"""Tables that come with scikit-learn."""
+UCI = (
+    "banknote_authentication", "ecoli", "ionosphere", "mammography", "phoneme", "pima_diabetes",
+    "sonar", "wheat_seeds", "winequality_red",
+)  # fmt: skip
+TABULAR = (*BUNDLED, *UCI, "imdb")
 STREAMS = ("elec2", "sea", "keystroke", "interchanging_rbf")
 IMAGES = tuple(n for n in data_names() if n not in (*TABULAR, *STREAMS, "omniglot"))
 
@@ -136,8 +142,11 @@ def digits(size: int | None = None, crop: int | None = None) -> ArrayFamily:
 def tabular(name: str) -> ArrayFamily:
     """A table of measurements, each column with mean 0 and deviation 1.
 
-    **Raises:** `ValueError` if `name` is not one of iris, wine, breast_cancer and imdb; what
-    `hebbax.data.load` raises.
+    A table that has no official split keeps 30 per cent of each class for testing.
+
+    **Raises:** `ValueError` if `name` is not one of iris, wine, breast_cancer, imdb,
+    banknote_authentication, ecoli, ionosphere, mammography, phoneme, pima_diabetes, sonar,
+    wheat_seeds and winequality_red; what `hebbax.data.load` raises.
     """
     check_choice("table", name, TABULAR)
     dataset = load(name)

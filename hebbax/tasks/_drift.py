@@ -86,8 +86,8 @@ def sample_in_order(
     check_counts(steps, batch, query)
     k_draw, k_stream = jax.random.split(key)
     x, y = family.draw(k_draw).stream(k_stream, steps + -(-query // batch), batch)
-    rest = (a[steps:].reshape(-1, a.shape[2])[:query] for a in (x, y))
-    return Episode(x[:steps], y[:steps], *rest)
+    query_x, query_y = (a[steps:].reshape(-1, a.shape[2])[:query] for a in (x, y))
+    return Episode(x[:steps], y[:steps], query_x, query_y, family.goal)
 
 
 class Choices:

@@ -6,12 +6,13 @@ from typing import Annotated
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+from jaxtyping import Array, Float32, Int32, PRNGKeyArray, PyTree
 
 from hebbax._options import Range, check_option
+from hebbax.losses import CLASSES, AbstractGoal, targets
 
-Batches = tuple[Float32[Array, "*lead in"], Float32[Array, "*lead out"]]
-"""Inputs and their targets, with the same leading axes."""
+Batches = tuple[Float32[Array, "*lead in"], PyTree]
+"""Inputs and their targets, arrays with the same leading axes; targets may be several arrays."""
 
 
 ImageShape = tuple[int, int, int] | None
@@ -21,14 +22,24 @@ ImageShape = tuple[int, int, int] | None
 class Episode(eqx.Module):
     """One sampled task: a stream of support batches to learn from, and a query batch to judge by.
 
-    Targets are one-hot, or one column for two-class tasks with one output, in {0, 1}. A family
-    asked for no query gives `query_x [0, in]` and `query_y [0, out]`.
+    Where the goal is to tell classes apart, targets are one-hot, or one column for two-class tasks
+    with one output, in {0, 1}. Others are what their goal can read: arrays whose leading axes are
+    `[steps, batch]` and `[query]`. A family asked for no query gives `query_x [0, in]` and a
+    `query_y` without rows.
+
+    **Fields:** besides those, `goal`: what targets ask for, the `goal` of the family.
     """
 
     x: Float32[Array, "steps batch in"]
-    y: Float32[Array, "steps batch out"]
+    y: PyTree
     query_x: Float32[Array, "query in"]
-    query_y: Float32[Array, "query out"]
+    query_y: PyTree
+    goal: AbstractGoal = eqx.field(static=True, default=CLASSES)
+
+    @property
+    def told(self) -> PyTree:
+        """The targets of the support batches as a rule is told of them."""
+        return targets(self.y, self.goal)
 
 
 class AbstractFamily(eqx.Module):
@@ -46,7 +57,7 @@ class AbstractFamily(eqx.Module):
     inputs: eqx.AbstractVar[int]
     """Size of the last axis of `x`."""
     outputs: eqx.AbstractVar[int]
-    """Size of the last axis of `y`."""
+    """Units of the last layer: the size of the last axis of `y` where that is an array."""
 
     @property
     def image(self) -> ImageShape:
@@ -56,6 +67,11 @@ class AbstractFamily(eqx.Module):
         own are none.
         """
         return None
+
+    @property
+    def goal(self) -> AbstractGoal:
+        """What targets ask for: loss, metric and feedback. Classes, by default."""
+        return CLASSES
 
     def draw(self, key: PRNGKeyArray) -> "AbstractFamily":
         """The family with one task fixed; the family itself if it holds just one task already.
@@ -98,8 +114,9 @@ class AbstractFamily(eqx.Module):
         if query:
             query_x, query_y = task.query(query_key, query)
         else:
-            query_x, query_y = jnp.zeros((0, self.inputs)), jnp.zeros((0, self.outputs))
-        return Episode(x, y, query_x, query_y)
+            query_x = jnp.zeros((0, self.inputs))
+            query_y = jax.tree.map(lambda a: jnp.zeros((0, *a.shape[2:]), a.dtype), y)
+        return Episode(x, y, query_x, query_y, self.goal)
 
 
 def check_counts(steps: int, batch: int, query: int = 0) -> None:

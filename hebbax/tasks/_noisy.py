@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from hebbax._options import NOT_NEGATIVE, SHARE, check_option
+from hebbax.losses import AbstractGoal, check_classes
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, one_hot
 
 
@@ -29,6 +30,11 @@ class NoisyFamily(AbstractFamily):
     def image(self) -> ImageShape:
         """The image of the family inside."""
         return self.family.image
+
+    @property
+    def goal(self) -> AbstractGoal:
+        """The goal of the family inside."""
+        return self.family.goal
 
     def draw(self, key: PRNGKeyArray) -> "NoisyFamily":
         """Fix the task of the family inside."""
@@ -70,10 +76,12 @@ def noisy(family: AbstractFamily, pixels: float = 0.0, labels: float = 0.0) -> N
     - `labels`: share of targets, in [0, 1], that are replaced by classes drawn uniformly, the
       right one among them.
 
-    **Raises:** `ValueError` for values out of range.
+    **Raises:** `ValueError` for values out of range, or noise on labels where targets are none.
     """
     check_option("pixels", pixels, Annotated[float, NOT_NEGATIVE])
     check_option("labels", labels, Annotated[float, SHARE])
+    if labels:
+        check_classes("noise on labels", family.goal, family.name)
     name = f"{family.name},pixel_noise{pixels:g},label_noise{labels:g}"
     return NoisyFamily(
         family=family,

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float32, PRNGKeyArray
 
+from hebbax.losses import AbstractGoal
 from hebbax.tasks._family import AbstractFamily, Batches, not_drawn
 
 
@@ -20,6 +21,11 @@ class ProjectedFamily(AbstractFamily):
     inputs: int = eqx.field(static=True)
     outputs: int = eqx.field(static=True)
     projection: Float32[Array, "in in"] | None = None
+
+    @property
+    def goal(self) -> AbstractGoal:
+        """The goal of the family inside."""
+        return self.family.goal
 
     def draw(self, key: PRNGKeyArray) -> "ProjectedFamily":
         """Fix the projection, and the task of the family inside."""

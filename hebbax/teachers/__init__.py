@@ -1,11 +1,8 @@
 """What teaches one rule another: VSML backpropagation, the unsupervised rule a clustering."""
 
-from hebbax.teachers._cloning import MOST_W as MOST_W
 from hebbax.teachers._cloning import CloneBackprop as CloneBackprop
 from hebbax.teachers._cloning import begin as begin
 from hebbax.teachers._cloning import cloning_rule as cloning_rule
-from hebbax.teachers._cloning import pass_through as pass_through
-from hebbax.teachers._cloning import weights as weights
 from hebbax.teachers._clustering import CloneClustering as CloneClustering
 from hebbax.teachers._synapses import SynapseFamily as SynapseFamily
 from hebbax.teachers._synapses import random_synapses as random_synapses

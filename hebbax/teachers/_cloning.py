@@ -149,6 +149,8 @@ class CloneBackprop(AbstractObjective):
     """
 
     skips: ClassVar[bool] = False
+    most_weight: ClassVar[float] = MOST_W
+    """The largest w that synapses begin with, as a part of the gain."""
 
     steps: int = eqx.field(static=True, default=2)
     batch: int = eqx.field(static=True, default=8)
@@ -174,6 +176,19 @@ class CloneBackprop(AbstractObjective):
 
         _, (loss, metrics) = jax.lax.scan(update, layer, (episode.x, episode.y))
         return net, (jnp.mean(loss), jax.tree.map(jnp.mean, metrics))
+
+    def weights(
+        self, c: Float[Array, "s copies out in"]
+    ) -> tuple[Float[Array, "copies out in"], Float[Array, "copies out in"]]:
+        """Return the w and b that cell states hold, as parts of the gain."""
+        return weights(c, self.bias_rate)
+
+    @staticmethod
+    def answer(
+        theta: SharedCell, layer: Layer, x: Float[Array, "rows in"], error: Float[Array, "rows out"]
+    ) -> SynapseResponse:
+        """Return what the sub-RNNs of `theta` do with inputs and errors, in the states `layer`."""
+        return pass_through(halved(theta, 0.0), layer, x, error)[0]
 
     def _draw(self, states: int, normal: Float[Array, "rows n"]) -> Layer:
         side = normal.shape[1]

@@ -1,22 +1,19 @@
 """Rules that ship with the package, by name."""
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import PyTree
 
+from hebbax import _shipped
 from hebbax._errors import check_choice
 from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
-_FOLDER = Path(str(resources.files(__name__)))
-
 
 def list() -> tuple[str, ...]:
     """Return the names of all shipped rules, such as `blur/mnist`."""
-    found = _FOLDER.glob("*/*.safetensors")
-    return tuple(sorted(p.relative_to(_FOLDER).with_suffix("").as_posix() for p in found))
+    return _shipped.names()
 
 
 def path(name: str) -> Path:
@@ -25,7 +22,7 @@ def path(name: str) -> Path:
     **Raises:** `ValueError` naming the shipped rules if there is none of that name.
     """
     check_choice("a shipped rule", name, list())
-    return _FOLDER / f"{name}.safetensors"
+    return _shipped.path(name)
 
 
 def load(name: str) -> tuple[AbstractRule, PyTree]:

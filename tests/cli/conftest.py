@@ -1,36 +1,25 @@
-"""What the tests of the command line share: a runner, and a cache of their own."""
+"""What the tests of the command line share: a runner, and a folder for downloads."""
 
 import dataclasses
 import json
 
 import jax
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from hebbax import Blur, save_rule
 from hebbax.cli import main
 from hebbax.rules.blur import SynapseNormalization
 
-_CACHE_SETTINGS = (
-    "jax_compilation_cache_dir",
-    "jax_persistent_cache_min_compile_time_secs",
-    "jax_persistent_cache_min_entry_size_bytes",
-)
-
 
 @pytest.fixture(scope="package", autouse=True)
 def cache(tmp_path_factory):
-    """Keep compiled programs away from the user's cache, and JAX as it was for other tests."""
+    """Keep downloads away from the user's cache."""
     # With the backend started, `main` leaves the devices of this process alone.
     jax.devices()
-    before = {name: getattr(jax.config, name) for name in _CACHE_SETTINGS}
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEBBAX_CACHE", str(folder))
         yield folder
-    for name, value in before.items():
-        jax.config.update(name, value)
-    compilation_cache.reset_cache()
 
 
 @dataclasses.dataclass(frozen=True)

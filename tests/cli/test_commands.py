@@ -34,3 +34,12 @@ def test_help_imports_no_experiment():
         "for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("words", [["rules"], ["rules", "--json"], ["--help"]])
+def test_what_needs_no_jax_does_without(words):
+    code = (
+        f"import sys; from hebbax.cli import main; main({words}); "
+        "sys.exit(not {'jax', 'equinox', 'optax'}.isdisjoint(sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

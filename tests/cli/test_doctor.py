@@ -145,7 +145,7 @@ def test_options_and_theta_are_those_of_the_run(hebbax, asked, run):
         (("blur/toy", "--episodes", 1), "--episodes must be at least 2; got 1."),
         (("blur/toy", "--unrolls", 2, 0), "--unrolls must hold numbers of updates of at least 1"),
         (("blur/toy", "--unrolls", "x"), "--unrolls must be whole numbers; got 'x'."),
-        (("blur/toy", "--seed", -1), "--seed must lie between 0 and"),
+        (("blur/toy", "--seed", -1), "--seed must be from 0 to"),
         ((".",), "RUN . is a folder without a run: it has no config.json"),
     ],
 )

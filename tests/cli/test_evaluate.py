@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ def test_table(hebbax, rule_file, monkeypatch):
     monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD", "adam": "Adam"})
     outcome = hebbax("evaluate", rule_file, "--task", "iris", *SMALL)
     assert outcome.status == 0
-    for text in ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "rate", "±"):
+    texts = ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "best step size", "±")
+    for text in (*texts, "Adam, normalised", "not meta-trained"):
         assert text in outcome.out
     assert "compiled in" in outcome.out
     assert "evaluating" in outcome.err
@@ -137,3 +139,39 @@ def test_what_has_no_accuracy_is_refused(refused, rule_file):
     assert "RULE unsupervised/small makes features" in line
     line = refused("evaluate", rule_file, "--task", "iris", "--online", "--steps", 5)
     assert "learns nothing from fewer than 2 examples at once; got --online" in line
+
+
+def test_real_numbers(hebbax, refused, tmp_path, monkeypatch):
+    rule, rule_file = Blur(normalization=None), tmp_path / "one.safetensors"
+    save_rule(rule_file, rule, rule.init(jax.random.key(0)))
+    monkeypatch.setattr("hebbax.cli._evaluate.OPTIMIZERS", {"sgd": "SGD"})
+    words = ("evaluate", rule_file, "--task", "sinusoids", *SMALL)
+    result = hebbax(*words, "--json").json
+    assert (result["metric"], result["higher_is_better"]) == ("squared_error", False)
+    learner = result["learners"]["rule"]
+    assert np.shape(learner["squared_error"]) == (2, 3)
+    assert "accuracy" not in learner
+    assert "test squared error after updates" in hebbax(*words, "--no-baselines").out
+    line = refused("evaluate", rule_file, "--task", "sinusoids", "--online", "--steps", 3)
+    assert "--online judges classes only; --task sinusoids is measured by its squared" in line
+
+
+def test_numbers_that_end_are_said(hebbax, tmp_path):
+    rule, path = Blur(normalization=None), tmp_path / "rule.safetensors"
+    theta = rule.init(jax.random.key(0))
+    growing = eqx.tree_at(lambda t: t.f_tilde, theta, jax.numpy.float32(1e6))
+    save_rule(path, rule, growing, {"measured_updates": 3})
+    words = ("evaluate", path, "--task", "iris", "--no-baselines", "--seeds", 2, "--batch", 8)
+    outcome = hebbax(*words, "--steps", 10)
+    assert outcome.status == 1
+    assert "overflow" in outcome.out.splitlines()[-3]
+    assert f"warning: {path}: the numbers of 2 of 2 networks end: from update" in outcome.err
+    assert f"10 updates: {path} was trained and measured with no more than 3" in outcome.err
+    outcome = hebbax(*words, "--steps", 10, "--json")
+    assert outcome.status == 1
+    learner = outcome.json["learners"]["rule"]
+    assert learner["accuracy_mean"][-1] is None
+    assert learner["accuracy_mean"][0] > 0
+    assert "2 of 2 networks end" in outcome.json["warnings"][0]
+    outcome = hebbax(*words, "--steps", 3)
+    assert (outcome.status, "warning" in outcome.err) == (0, False)

@@ -1,5 +1,9 @@
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
+
+from hebbax import Blur, save_rule
 
 
 @pytest.fixture
@@ -29,6 +33,15 @@ def test_json(hebbax, rule_file, stream_file):
     (learner,) = result["learners"].values()
     assert len(learner["accuracy"]) == 2
     assert learner["seconds_per_row"] > 0
+
+
+def test_numbers_that_end_are_said(hebbax, stream_file, tmp_path):
+    rule, path = Blur(normalization=None), tmp_path / "rule.safetensors"
+    theta = rule.init(jax.random.key(0))
+    save_rule(path, rule, eqx.tree_at(lambda t: t.f_tilde, theta, jax.numpy.float32(1e6)))
+    outcome = hebbax("evaluate", path, "--stream", stream_file, "--no-baselines", *SMALL)
+    assert outcome.status == 1
+    assert f"warning: {path}: the numbers of 2 of 2 networks end: from update" in outcome.err
 
 
 @pytest.mark.parametrize(

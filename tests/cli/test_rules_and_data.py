@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 from hebbax import Backprop, Blur, Hebbian, MetaRnn, Vsml, data, save_rule, zoo
 from hebbax.cli import _zoo_table as zoo_table
+from hebbax.cli._rule import find_rule
 
 
 def test_show_prints_labelled_matrices(hebbax, rule_file):
@@ -52,7 +53,7 @@ def test_show_json(hebbax, rule_file):
     assert shown["states"] == 2
     assert shown["hyperparameters"] == {
         "feedback": "error",
-        "synapse_normalization": {"form": "activations", "learn": True},
+        "synapse_normalization": {"form": "activations", "learn": True, "bounded": False},
     }
     assert np.shape(shown["theta"]["nu_tilde"]) == (2, 2)
     assert shown["card"] == {"title": "a rule for tests"}
@@ -111,7 +112,11 @@ def test_show_a_genome_for_each_layer(hebbax, tmp_path):
 
 
 def test_rules_lists_the_zoo(hebbax):
-    assert [rule["name"] for rule in hebbax("rules", "--json").json] == list(zoo.list())
+    listed = hebbax("rules", "--json").json
+    assert [rule["name"] for rule in listed] == list(zoo.list())
+    # The list is made of the files' headers, by themselves.
+    wholes = [find_rule(name).summary() for name in zoo.list()]
+    assert listed == [{**whole, "path": str(whole["path"])} for whole in wholes]
     outcome = hebbax("rules")
     assert outcome.status == 0
     assert all(name in outcome.out for name in zoo.list())
@@ -140,6 +145,34 @@ def test_rules_evaluate(hebbax, monkeypatch):
     refused = hebbax("rules", "--updates", 4)
     assert refused.status == 2
     assert "updates must be at least 5; got 4" in refused.err
+
+
+ROW = {"task": "digits", "rule": "blur/toy", "updates": [5], "accuracy": [{"mean": 0.25, "std": 0}]}
+KEY = ("digits", "blur/toy", "updates")
+
+
+def test_rows_of_the_table_are_kept(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: ROW) == ROW
+    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: pytest.fail("again")) == ROW
+    assert zoo_table.Kept(file, {"seeds": 3}).rows == {}
+    file.write_text("{}\n")
+    with pytest.raises(ValueError, match=r"rows\.jsonl does not hold the rows of a table"):
+        zoo_table.Kept(file)
+
+
+def test_rules_evaluate_says_how_long_and_prints_what_it_has(hebbax, monkeypatch):
+    def table(*_, kept, **__):
+        kept.row(KEY, lambda: ROW)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hebbax.cli._zoo_table.table", table)
+    outcome = hebbax("rules", "--evaluate")
+    assert outcome.status == 130
+    assert "learners are to be measured, which takes some" in outcome.err
+    assert "| blur/toy | 0.250 |" in outcome.out
+    for name in {*zoo.list()} - {*zoo_table.for_batches(), *zoo_table.for_examples()}:
+        assert f"hebbax show {name} tells" in outcome.out
 
 
 def _truncated(path):

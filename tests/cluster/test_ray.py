@@ -32,7 +32,7 @@ from hebbax.cluster import _workers as _ray_workers
 from hebbax.cluster._ray import Ray
 from hebbax.cluster._worker_pool import WorkerPool
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_once")]
+pytestmark = pytest.mark.slow
 
 ONE = Ray(workers=1, cpus=0.5)
 

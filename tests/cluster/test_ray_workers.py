@@ -16,8 +16,6 @@ from hebbax.cluster._worker_pool import Answer, WorkerPool
 from hebbax.outer.methods._method import Estimate
 from hebbax.rules._backprop import LearningRate
 
-pytestmark = [pytest.mark.usefixtures("compiled_once")]
-
 # The work of a single worker, in this process
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ QUIET = ("-W", "ignore:jax.core.:DeprecationWarning")
 SCRIPT = """
 import json, sys
 import jax
+import jax.numpy as jnp
 devices, processes, index, port, folder = (*map(int, sys.argv[1:5]), sys.argv[5])
 jax.config.update("jax_num_cpu_devices", devices)
 jax.config.update("jax_disable_most_optimizations", True)
@@ -152,17 +154,34 @@ def test_processes_must_have_a_part_each(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
-def test_a_forked_child_is_told_and_does_not_hang():
-    problem = [
-        hx.Hebbian(), hx.tasks.toy("xor"),
-        hx.objectives.QueryCrossEntropy(steps=1, batch=2, query=2), hx.methods.CMAES(),
-    ]  # fmt: skip
-    key = jax.random.key(0)
+@pytest.mark.parametrize(
+    "call", ["meta_train", "evaluate", "online", "stream", "unroll", "load", "fit", "predict"]
+)
+def test_a_forked_child_is_told_and_does_not_hang(call):
+    rule, xor, key = hx.Hebbian(), hx.tasks.toy("xor"), jax.random.key(0)
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, (2, 2))
+    x, y = np.random.default_rng(0).normal(size=(8, 2)), np.arange(8) % 2
+    batches = jnp.ones((1, 2, 2)), jnp.eye(2)[None]
+    judged = hx.objectives.QueryCrossEntropy(steps=1, batch=2, query=2)
+    fitted = hx.PlasticClassifier((rule, theta), hidden=(), steps=1).fit(x, y)
+    calls = {
+        "meta_train": lambda: hx.meta_train(
+            rule, xor, judged, hx.methods.CMAES(), steps=1, key=key
+        ),
+        "evaluate": lambda: hx.evaluate(rule, theta, xor),
+        "online": lambda: hx.evaluate_online(rule, theta, xor),
+        "stream": lambda: hx.evaluate_stream(rule, theta, x, y),
+        "unroll": lambda: hx.unroll(rule, theta, net, *batches),
+        "load": lambda: hx.zoo.load("blur/toy"),
+        "fit": lambda: hx.PlasticClassifier((rule, theta)).fit(x, y),
+        "predict": lambda: fitted.predict(x),
+    }
     here, there = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            hx.meta_train(*problem, steps=1, key=key)
+            calls[call]()
         except BaseException as error:
             os.write(there, f"{type(error).__name__} {error}".encode())
         os._exit(0)

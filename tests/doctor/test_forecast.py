@@ -9,7 +9,6 @@ from tiny import METHOD, OBJECTIVE, RULE, train
 import hebbax as hx
 from hebbax.doctor._forecast import spelt_seconds
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 SETTINGS = {
     "steps": 20, "key": jax.random.key(0), "validation": 2, "log_every": 5,
     "checkpoint_every": 10, "seconds": 0.0, "hidden": (4,), "runs": 2,

@@ -10,6 +10,7 @@ import hebbax as hx
 RULE = hx.UnsupervisedRule(
     step_size=0.02, top_units=None, hidden_channels=3, top_channels=2, signal_channels=2, rank=1
 )
+SMALL = {"hidden": (16,), "batch_size": 32, "n_networks": 2}
 
 
 def _unsupervised():
@@ -20,8 +21,13 @@ def _unsupervised():
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-@parametrize_with_checks([hx.PlasticClassifier(hidden=(16,), steps=10, batch_size=32)])
+@parametrize_with_checks([hx.PlasticClassifier(**SMALL)])
 def test_classifier(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks([hx.PlasticRegressor(**SMALL)])
+def test_regressor(estimator, check):
     check(estimator)
 
 

@@ -7,8 +7,6 @@ from tiny import METHOD, OBJECTIVE, Delta, same, same_result, train
 import hebbax as hx
 from hebbax.outer._problem import Problem
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 def curriculum(**changes):
     return hx.Curriculum(OBJECTIVE, **{"unrolls": (1, 2, 4), "every": 8, **changes})

@@ -5,6 +5,7 @@ import optax
 import pytest
 from tiny import Bowl
 
+import hebbax as hx
 from hebbax._optax import updates
 from hebbax.outer.methods import Gradient
 
@@ -50,7 +51,7 @@ def test_equals_optax_by_hand(optimizer):
     theta, state, metrics = run(Gradient(optimizer), quadratic, 3)
     close(theta, by_hand(optimizer, 3))
     assert float(metrics["nonfinite"]) == 0
-    assert int(state.steps) == 3
+    assert int(state.step) == 3
 
 
 @pytest.mark.parametrize("clip", [1.0, 41.0, 1e6])
@@ -179,3 +180,19 @@ def test_bad_settings(unchecked):
     for clip in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="clip must be None or a finite number above 0"):
             Gradient(optax.adam(1e-3), clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("make", "wants"),
+    [
+        (lambda rate: optax.lbfgs(rate), "'value', 'grad', and 'value_fn'"),
+        (lambda rate: optax.chain(optax.adam(rate), optax.contrib.reduce_on_plateau()), "'value'"),
+    ],
+)
+def test_optimisers_that_want_more_than_gradients_are_refused(make, wants):
+    for refused in (lambda: Gradient(make(0.1)), lambda: hx.Backprop(make)):
+        with pytest.raises(
+            ValueError, match=f"must follow gradients alone; this one wants {wants}"
+        ):
+            refused()
+    Gradient(optax.masked(optax.adam(0.1), {"a": True}))

@@ -41,7 +41,7 @@ def estimates(method, problem, steps, seeds, theta=THETA):
 
 def exact(problem, theta=THETA):
     """Return the expected gradient: noise does not bias that of a quadratic."""
-    silent = Chain(problem.steps, problem.decay, noise=0.0)
+    silent = Chain(problem.lifetime, problem.decay, noise=0.0)
     return np.asarray(jax.grad(lambda t: silent.loss(t, KEY)[0])(theta))
 
 
@@ -163,8 +163,8 @@ class Breaks(Chain):
         super().__init__(**settings)
         self.after = after
 
-    def advance(self, theta, particle, steps, taken=None):
-        after, (loss, metrics) = super().advance(theta, particle, steps, taken)
+    def advance(self, theta, particle, unroll, taken=None):
+        after, (loss, metrics) = super().advance(theta, particle, unroll, taken)
         broken = after.position >= self.after
         loss = jnp.where(broken, jnp.nan, loss)
         nets = jnp.where(broken, jnp.nan, after.nets)

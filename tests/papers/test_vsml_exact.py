@@ -9,7 +9,7 @@ import numpy as np
 import hebbax as hx
 from hebbax.papers.vsml._exact import Exact
 from hebbax.papers.vsml._lives import live, smooth
-from hebbax.teachers._cloning import cloning_rule, weights
+from hebbax.teachers import CloneBackprop, cloning_rule
 
 SIZES = (5, 4, 3)
 UP, DOWN, RATE, BIAS_RATE = 6.0, 2.0, 0.1, 0.3
@@ -17,7 +17,8 @@ UP, DOWN, RATE, BIAS_RATE = 6.0, 2.0, 0.1, 0.3
 
 def test_updates_are_gradient_descent(key):
     """With rates of each layer that its size and the gains decide, and nothing else does."""
-    rule = Exact(cloning_rule(gains=(UP, DOWN), spread=0.5), RATE, BIAS_RATE)
+    clone = cloning_rule(gains=(UP, DOWN), spread=0.5)
+    rule = Exact(clone, CloneBackprop(bias_rate=BIAS_RATE).weights, RATE, BIAS_RATE)
     net = rule.init_network((), key, SIZES)
     x = jax.random.normal(key, (7, 5))
     y = jax.nn.one_hot(jnp.arange(7) % 3, 3)
@@ -41,16 +42,16 @@ def test_updates_are_gradient_descent(key):
 
 def test_it_begins_with_the_weights_of_the_clone(key):
     clone = cloning_rule(spread=0.5)
-    net = Exact(clone).init_network((), key, SIZES)
+    net = Exact(clone, CloneBackprop().weights).init_network((), key, SIZES)
     states = clone.init_network(clone.init(key), key, SIZES).layers
     for layer, state in zip(net, states, strict=True):
-        np.testing.assert_allclose(layer.w, weights(state.c, 0.1)[0][0].T, rtol=1e-6)
+        np.testing.assert_allclose(layer.w, CloneBackprop().weights(state.c)[0][0].T, rtol=1e-6)
         assert not layer.b.any()
         assert layer.w.std() > 0.2
 
 
 def test_a_life_is_kept_and_the_same_again(key, tmp_path):
-    rule = Exact(cloning_rule(gains=(30.0, 10.0)))
+    rule = Exact(cloning_rule(gains=(30.0, 10.0)), CloneBackprop().weights)
     settings = {"hidden": (8,), "steps": 60, "batch": 32, "key": key}
     file = tmp_path / "lives" / "one.json"
     life = live(rule, (), hx.tasks.digits(), **settings, file=file)

@@ -255,6 +255,23 @@ def test_channels_can_be_permuted(key):
         np.testing.assert_allclose(b, a, atol=1e-5)
 
 
+def test_shared_synapses_change_by_the_root_of_their_places(key):
+    """As much less than by the sum as their places say; those of dense layers as before."""
+    wiring, (x, y) = wired("convolutions"), batch()
+    rule = special_case("tanh")
+    theta = rule.init(key)
+    net = rule.init_network(theta, key, wiring)
+    root = dataclasses.replace(rule, places="root")
+    by_sum, by_root = (jax.jit(r.update)(theta, net, x, y)[0].layers for r in (rule, root))
+    assert [layer.places for layer in wiring.layers] == [9, 4, 1, 1]
+    for layer, old, a, b in zip(wiring.layers, net.layers, by_sum, by_root, strict=True):
+        for name in ("weight", "bias"):
+            before = getattr(old, name)
+            change = getattr(a, name) - before, getattr(b, name) - before
+            assert float(jnp.max(jnp.abs(change[0]))) > 1e-3
+            np.testing.assert_allclose(change[1], change[0] / layer.places**0.5, atol=1e-6)
+
+
 def test_shifted_images_shift_states(key):
     """Where nothing falls over the edge, and for all statistics are the same."""
     wiring = Architecture(Conv(3), Conv(2)).bind(100, 2, (10, 10, 1))

@@ -1,7 +1,9 @@
 """What must hold of Blur whatever the genome: symmetries, options, bad input."""
 
+import dataclasses
 import functools
-import itertools
+import typing
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -10,36 +12,80 @@ import numpy as np
 import pytest
 
 import hebbax as hx
-from hebbax.rules.blur import Network, Normalization, Oja, Synapses
+from hebbax.rules.blur import (
+    Network,
+    Normalization,
+    Oja,
+    Saturation,
+    SynapseNormalization,
+    Synapses,
+)
 
 SIZES = (5, 6, 4, 3)
+# Few sets that combine what does not exclude each other: interactions are tested as well.
 OPTIONS = {
     "default": {},
-    "three states": {"states": 3, "genome_init": "random", "init_scale": 0.3},
-    "symmetric": {"symmetric": True},
-    "single state": {"single_state": True, "symmetric": True},
-    "program": {"normalization": None, "synapse_normalization": None, "reduction": "sum"},
-    "no bias": {"bias": False},
-    "no normalization": {"normalization": None},
-    "hidden normalization": {"normalization": {"last": False}},
-    "forward normalization": {"normalization": {"passes": "forward"}},
-    "backward normalization": {"normalization": {"passes": "backward"}},
-    "stored": {"synapse_normalization": {"form": "stored", "learn": True}},
-    "multiplicative": {"backward_update": "multiplicative"},
-    "second state": {"backward_update": "multiplicative_second_state"},
-    "oja full": {"oja": "full"},
-    "oja relative": {"oja": "relative", "learn_keep": False},
-    "oja first": {"oja": "first"},
-    "oja weights": {"oja": "weights", "symmetric": True},
-    "oja activations": {"oja": "activations", "symmetric": True, "single_state": True},
-    "tanh saturation": {"saturation": "tanh"},
-    "exponential saturation": {"saturation": "exponential"},
-    "error": {"feedback": "error"},
-    "residual": {"feedback": "residual"},
-    "layer genomes": {"layer_genomes": 3, "init_scale": 0.1},
-    "forward presynaptic": {"forward_presynaptic": True},
-    "gain": {"fan_in": True, "learn_synapse_gain": True},
+    "program": {
+        "normalization": None,
+        "synapse_normalization": None,
+        "reduction": "sum",
+        "oja": "full",
+        "feedback": "error",
+    },
+    "three states": {
+        "states": 3,
+        "genome_init": "random",
+        "init_scale": 0.3,
+        "normalization": {"last": False},
+        "backward_update": "multiplicative",
+        "oja": "first",
+        "saturation": "tanh",
+    },
+    "symmetric": {
+        "symmetric": True,
+        "normalization": {"passes": "forward"},
+        "forward_presynaptic": True,
+        "oja": "weights",
+        "feedback": "residual",
+    },
+    "single state": {
+        "single_state": True,
+        "symmetric": True,
+        "oja": {"form": "activations", "learn": False},
+        "bias": False,
+    },
+    "stored": {
+        "synapse_normalization": {"form": "stored", "learn": True},
+        "normalization": {"passes": "backward"},
+        "backward_update": "multiplicative_second_state",
+        "saturation": "exponential",
+    },
+    "layer genomes": {
+        "layer_genomes": 3,
+        "init_scale": 0.1,
+        "oja": "relative",
+        "learn_keep": False,
+        "fan_in": True,
+        "learn_synapse_gain": True,
+    },
 }
+
+
+def test_the_sets_hold_every_choice():
+    """Of every option with a list of allowed values, and both of every switch."""
+    rules = [hx.Blur(**{"init_scale": 0.2, **options}) for options in OPTIONS.values()]
+    for options in (hx.Blur, Normalization, SynapseNormalization, Oja, Saturation):
+        for name, hint in typing.get_type_hints(options).items():
+            allowed = set(typing.get_args(hint)) if typing.get_origin(hint) is Literal else set()
+            allowed |= {True, False} if hint is bool else set()
+            found = {getattr(each, name) for rule in rules for each in parts(rule, options)}
+            assert allowed <= found, (options.__name__, name, allowed - found)
+
+
+def parts(rule, kind):
+    """Return the rule, or its groups of options, of one kind."""
+    groups = (rule, *(getattr(rule, field.name) for field in dataclasses.fields(rule)))
+    return [each for each in groups if isinstance(each, kind)]
 
 
 @pytest.fixture(params=[*OPTIONS.values()], ids=[*OPTIONS])
@@ -413,16 +459,69 @@ def test_layer_genomes_need_their_depth(key):
         rule.init_network(rule.init(key), key, SIZES)
 
 
+ACTIVATIONS = ["none", "tanh", "relu", "relu_tanh", "sigmoid", "leaky_relu"]
+
+
+# Each once in either place.
 @pytest.mark.parametrize(
-    ("forward", "backward"),
-    [*itertools.product(["none", "tanh", "relu", "relu_tanh", "sigmoid", "leaky_relu"], repeat=2)],
+    ("forward", "backward"), [*zip(ACTIVATIONS, ACTIVATIONS[2:] + ACTIVATIONS[:2], strict=True)]
 )
-def test_any_pair_of_activations_runs(key, forward, backward):
+def test_activations_of_both_passes(key, forward, backward):
     rule = hx.Blur(forward_activation=forward, backward_activation=backward)
     theta = rule.init(key)
     net = rule.init_network(theta, key, (4, 5, 3))
     net, _ = update(rule, theta, net, jnp.ones((2, 4)), jnp.eye(3)[:2])
     assert all(jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(net))
+
+
+GROWING = 16.0
+"""A keep gate with which synapses overflow after 32 updates."""
+
+
+def grown(rule, steps, keep, sizes=(3, 4, 2)):
+    """Return a network after some updates with a keep gate above 1, and its predictions."""
+    theta = eqx.tree_at(lambda t: t.f_tilde, rule.init(jax.random.key(0)), jnp.float32(keep))
+    net = rule.init_network(theta, jax.random.key(1), sizes)
+    xs = jax.random.normal(jax.random.key(2), (steps, 8, 3))
+    ys = jax.nn.one_hot((xs[..., 0] > 0).astype(int), 2)
+
+    def update(net, batch):
+        return rule.update(theta, net, *batch)
+
+    return jax.jit(lambda net: jax.lax.scan(update, net, (xs, ys)))(net)
+
+
+BOUNDED = {"synapse_normalization": {"bounded": True}}
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False}, {"symmetric": True, "oja": "relative"}])
+def test_bounded_synapses_do_not_overflow(options):
+    net, predictions = grown(hx.Blur(**options, **BOUNDED), 200, GROWING)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((net, predictions)))
+    net, _ = grown(hx.Blur(**options), 200, GROWING)
+    assert not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(net))
+
+
+def test_bounds_change_no_prediction(monkeypatch):
+    net, predictions = grown(hx.Blur(init_scale=0.1), 60, 2.0)
+    monkeypatch.setattr("hebbax.rules.blur._changes.LARGE", 2.0**50)
+    monkeypatch.setattr("hebbax.rules.blur._changes.SMALLER", 2.0**-10)
+    smaller, same = grown(hx.Blur(init_scale=0.1, **BOUNDED), 60, 2.0)
+    assert max(jnp.abs(a.weight).max() for a in net.layers) > 2.0**55
+    assert max(jnp.abs(a.weight).max() for a in smaller.layers) <= 2.0**51
+    np.testing.assert_array_equal(predictions, same)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"synapse_normalization": {"form": "stored", "bounded": True}}, {"symmetric": True},
+        {"oja": "full"}, {"saturation": "tanh"},
+    ],
+)  # fmt: skip
+def test_no_bounds_where_the_size_of_synapses_matters(options):
+    with pytest.raises(ValueError, match="bounded only where the size of synapses does not matter"):
+        hx.Blur(**{**BOUNDED, **options})
 
 
 def test_oja_s_term_need_not_pull_both_directions_asunder(key):

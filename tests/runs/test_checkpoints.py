@@ -17,8 +17,6 @@ import hebbax as hx
 from hebbax.rule_file import read_rule_file
 from hebbax.runs.checkpoint import CheckpointError
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):

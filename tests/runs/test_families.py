@@ -8,8 +8,6 @@ import hebbax as hx
 from hebbax.outer._problem import Problem
 from hebbax.runs.checkpoint import CheckpointError
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 def test_mixture_of_shapes(family, arrays):
     twin = hx.tasks.from_arrays(*arrays)

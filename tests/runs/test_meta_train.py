@@ -83,9 +83,6 @@ def no_compilation(monkeypatch):
         monkeypatch.setattr(engine, "compile", refuse)
 
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
-
 # What is learnt
 
 
@@ -464,6 +461,20 @@ def test_counts(name):
         train(**{name: 0})
 
 
+def test_debug_key_reuse_is_refused_by_name():
+    with jax.debug_key_reuse(True), pytest.raises(ValueError, match=r"jax\.debug_key_reuse .* off"):
+        train()
+
+
+def test_a_theta_that_is_no_floating_point_number_is_refused():
+    class Counting(hx.Hebbian):
+        def init(self, key):
+            return {"rate": jnp.ones(()), "count": jnp.zeros((), int)}
+
+    with pytest.raises(ValueError, match=r"theta\['count'\] of int32"):
+        train(rule=Counting())
+
+
 def test_disable_jit_is_refused_by_name():
     with jax.disable_jit(), pytest.raises(ValueError, match=r"which jax\.disable_jit"):
         train()
@@ -483,7 +494,7 @@ def test_checkpoints_come_with_logged_lines():
 
 QUIET = (
     "-W", "ignore:jax.core.:DeprecationWarning",
-    "-W", "ignore:the run has found nothing better than its start:RuntimeWarning",
+    "-W", "ignore:the run of :RuntimeWarning",
 )  # fmt: skip
 """Equinox asks at its import for names that jax 0.8.3 warns of; so short a run may find nothing."""
 SCRIPT = """

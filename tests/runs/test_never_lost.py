@@ -22,7 +22,6 @@ from hebbax import _files
 from hebbax.runs import _configuration as configuration
 from hebbax.runs.checkpoint import CheckpointError
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
 METHODS = {
     "gradient": hx.methods.Gradient(optax.adam(1e-2), clip=10.0),
     "truncated": hx.methods.TruncatedGradient(optax.adam(1e-2), truncation=1, particles=3),

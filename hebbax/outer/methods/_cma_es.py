@@ -95,7 +95,7 @@ class CMAES(AbstractMethod):
 
     def updates(self, problem: AbstractProblem) -> float:
         """Return how many updates of a network a member of the population makes."""
-        return float(problem.networks * problem.steps)
+        return float(problem.networks * problem.lifetime)
 
 
 class Search:

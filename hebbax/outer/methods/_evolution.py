@@ -71,7 +71,7 @@ class EvolutionStrategy(AbstractDescent):
 
     def updates(self, problem: AbstractProblem) -> float:
         """Return how many updates of a network one meta-step makes."""
-        return float(2 * self.pairs * problem.networks * problem.steps)
+        return float(2 * self.pairs * problem.networks * problem.lifetime)
 
 
 def perturbations(theta: PyTree, key: PRNGKeyArray, number: int, std: float) -> PyTree:

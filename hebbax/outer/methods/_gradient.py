@@ -37,4 +37,4 @@ class Gradient(AbstractDescent):
 
     def updates(self, problem: AbstractProblem) -> float:
         """Return how many updates of a network one meta-step makes."""
-        return float(problem.networks * problem.steps)
+        return float(problem.networks * problem.lifetime)

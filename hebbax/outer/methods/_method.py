@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from hebbax._optax import updates
+from hebbax._optax import check_needs, updates
 from hebbax._options import POSITIVE, Range, check_options
 from hebbax._trees import digest, global_norm
 from hebbax.outer._method import AbstractMethod
@@ -29,12 +29,12 @@ class DescentState(NamedTuple):
 
     - `optimizer`: the optax transformation's state, and the average of θ if there is one.
     - `estimator`: what the estimate of the gradient needs, such as particles.
-    - `steps`: meta-steps so far.
+    - `step`: the number of meta-steps so far.
     """
 
     optimizer: PyTree
     estimator: PyTree
-    steps: Int[Array, ""]
+    step: Int[Array, ""]
 
 
 class Averaged(NamedTuple):
@@ -92,6 +92,7 @@ class AbstractDescent(AbstractMethod):
                 f"optimizer must be an optax.GradientTransformation such as optax.adam(5e-4); "
                 f"got {self.optimizer!r}."
             )
+        check_needs(self.optimizer)
         check_options(self)
 
     def engine(self, setup: Setup) -> CompiledEngine:
@@ -143,9 +144,9 @@ class AbstractDescent(AbstractMethod):
         self, problem: AbstractProblem, theta: PyTree, state: DescentState, key: PRNGKeyArray
     ) -> tuple[PyTree, DescentState, Metrics]:
         """Take one meta-step; returns θ, the state and metrics, all numbers of rank 0."""
-        estimate, carried = self.estimate(problem, theta, state.estimator, key, state.steps)
+        estimate, carried = self.estimate(problem, theta, state.estimator, key, state.step)
         theta, optimizer, metrics = self.follow(theta, state.optimizer, estimate)
-        return theta, DescentState(optimizer, carried, state.steps + 1), metrics
+        return theta, DescentState(optimizer, carried, state.step + 1), metrics
 
     def follow(
         self, theta: PyTree, optimizer: PyTree, estimate: Estimate

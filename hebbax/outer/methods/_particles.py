@@ -29,8 +29,8 @@ def stagger(
 
     The first has none left and begins anew at once.
     """
-    truncation.check(problem.steps)
-    counts = jax.vmap(lambda k: truncation.draw_count(k, jnp.zeros((), int), problem.steps))(
+    truncation.check(problem.lifetime)
+    counts = jax.vmap(lambda k: truncation.draw_count(k, jnp.zeros((), int), problem.lifetime))(
         jax.random.split(key, number)
     )
     return Lives(particles, counts * jnp.arange(number, dtype=counts.dtype) // number)
@@ -46,7 +46,7 @@ def renewed(
 ) -> Lives:
     """Put `fresh` particles in the place of those that have nothing left."""
     over = lives.left == 0
-    counts = jax.vmap(lambda k: truncation.draw_count(k, step, problem.steps))(keys)
+    counts = jax.vmap(lambda k: truncation.draw_count(k, step, problem.lifetime))(keys)
     return Lives(
         where(over, fresh, lives.particle),
         jnp.where(over, counts, lives.left),

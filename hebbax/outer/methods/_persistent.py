@@ -1,6 +1,5 @@
 """`PersistentES`: estimate the meta-gradient from truncations of perturbed lifetimes, unbiased."""
 
-import dataclasses
 from typing import Annotated
 
 import equinox as eqx
@@ -51,9 +50,9 @@ class PersistentES(AbstractDescent):
     pairs: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=16)
     std: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.01)
 
-    def check(self, steps: int) -> None:
+    def check(self, lifetime: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
-        self.truncation.check(steps)
+        self.truncation.check(lifetime)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> PersistentState:
         """Return pairs whose lifetimes end one after the other."""
@@ -89,13 +88,14 @@ class PersistentES(AbstractDescent):
 
         def both(up: PyTree, down: PyTree, particle: Particle):
             def one(theta: PyTree, nets: PyTree):
-                before = dataclasses.replace(particle, nets=nets)
+                before = eqx.tree_at(lambda p: p.nets, particle, nets)
                 return part.advance(theta, before, self.truncation.longest, taken)
 
             pair = jax.tree.map(lambda *a: jnp.stack(a), up, down)
             after, value = jax.vmap(one)(pair, particle.nets)
             position = jnp.max(jnp.asarray(after.position))
-            return dataclasses.replace(particle, nets=after.nets, position=position), value
+            moved = (after.nets, position)
+            return eqx.tree_at(lambda p: (p.nets, p.position), particle, moved), value
 
         after, (losses, metrics) = jax.vmap(both)(up, down, lives.particle)
         good = finite(losses)

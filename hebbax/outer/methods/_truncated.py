@@ -1,6 +1,5 @@
 """`TruncatedGradient`: follow the meta-gradient through a piece of the unroll at a time."""
 
-import dataclasses
 from typing import Annotated
 
 import equinox as eqx
@@ -40,9 +39,9 @@ class TruncatedGradient(AbstractDescent):
     truncation: Truncation = eqx.field(default=Truncation(10), converter=lambda t: as_truncation(t))
     particles: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
 
-    def check(self, steps: int) -> None:
+    def check(self, lifetime: int) -> None:
         """Refuse lifetimes that cannot be cut so. **Raises:** `ValueError`."""
-        self.truncation.check(steps)
+        self.truncation.check(lifetime)
 
     def begin(self, problem: AbstractProblem, theta: PyTree, key: PRNGKeyArray) -> Lives:
         """Return particles whose lifetimes end one after the other."""
@@ -80,7 +79,7 @@ class TruncatedGradient(AbstractDescent):
             nets = jax.tree.map(
                 lambda n, o: jnp.where(particle.position == 0, n, o), born.nets, particle.nets
             )
-            particle = dataclasses.replace(particle, nets=nets)
+            particle = eqx.tree_at(lambda p: p.nets, particle, nets)
             after, (value, metrics) = part.advance(theta, particle, self.truncation.longest, taken)
             return value, (after, metrics)
 

@@ -1,6 +1,6 @@
 """`FewShotRidge`: what features learnt without labels are worth."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import equinox as eqx
 import jax
@@ -37,6 +37,8 @@ class FewShotRidge(AbstractObjective):
       such as rotations, count in the loss but not in the accuracy.
     - `every_update`: judge after each update.
     """
+
+    classes_only: ClassVar[bool] = True
 
     # The paper has 10 labelled examples a class in each batch; this is that for ten classes.
     query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1000)

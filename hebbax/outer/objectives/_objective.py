@@ -7,8 +7,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax._options import AT_LEAST_1, check_options
 from hebbax.inner import Remat, check_remat, unroll
+from hebbax.losses import check_classes
 from hebbax.rules import AbstractRule
-from hebbax.tasks import Episode
+from hebbax.tasks import AbstractFamily, Episode
 
 Value = tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
 """The number to be minimised, and metrics to be logged."""
@@ -30,6 +31,9 @@ class AbstractObjective(eqx.Module):
     skips: ClassVar[bool] = True
     """Whether it can do without the last updates of an episode, see `taken`."""
 
+    classes_only: ClassVar[bool] = False
+    """Whether it judges classes, and no family that asks for something else."""
+
     steps: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=10)
     batch: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=128)
     query: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=512)
@@ -39,6 +43,11 @@ class AbstractObjective(eqx.Module):
         """Refuse options out of range."""
         check_remat(self.remat)
         check_options(self)
+
+    def check_family(self, family: AbstractFamily) -> None:
+        """Refuse a family that it cannot judge. **Raises:** `ValueError`."""
+        if self.classes_only:
+            check_classes(type(self).__name__, family.goal, family.name)
 
     def unroll_and_judge(
         self,
@@ -56,7 +65,7 @@ class AbstractObjective(eqx.Module):
         - `first`: updates that the network has had before, in earlier truncations.
         - `taken`: how many of the episode's updates are made, all by default.
         """
-        ys = episode.y if self.supervised else None
+        ys = episode.told if self.supervised else None
         net, predictions = unroll(rule, theta, net, episode.x, ys, remat=self.remat, taken=taken)
         return net, self.judge(rule, theta, net, predictions, episode, first, taken)
 

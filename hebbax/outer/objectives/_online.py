@@ -1,6 +1,6 @@
-"""`OnlineCrossEntropy`: the whole course of a lifetime."""
+"""`OnlineLoss`: the whole course of a lifetime."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -8,14 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from hebbax._options import NOT_NEGATIVE
-from hebbax.losses import accuracy, cross_entropy
 from hebbax.outer.objectives._objective import AbstractObjective, Value
 from hebbax.rules import AbstractRule
 from hebbax.tasks import Episode
 
 
-class OnlineCrossEntropy(AbstractObjective):
-    """Mean or sum over the lifetime of the cross-entropies of what was predicted before updates.
+class OnlineLoss(AbstractObjective):
+    """Mean or sum over the lifetime of the family's loss of what was predicted before updates.
 
     Every batch of the lifetime is a query set for the updates before it, and the query set one
     for all of them, so each prefix of the lifetime counts alike. `skip` leaves out the first
@@ -37,21 +36,30 @@ class OnlineCrossEntropy(AbstractObjective):
     ) -> Value:
         """Judge every prediction."""
         last = rule.predict(theta, net, episode.query_x)
-        loss = cross_entropy(last, episode.query_y)
-        metrics = {"accuracy": accuracy(last, episode.query_y)}
+        goal = episode.goal
+        loss = goal.loss(last, episode.query_y)
+        metrics = {goal.metric: goal.score(last, episode.query_y)}
         steps = len(predictions)
         if taken is None and isinstance(first, int):
             counted = max(steps - max(self.skip - first, 0), 0)
             if counted:
-                early = cross_entropy(predictions[-counted:], episode.y[-counted:])
+                early = goal.loss_of_steps(
+                    *jax.tree.map(lambda a: a[-counted:], (predictions, episode.y))
+                )
                 loss = loss + counted * early
             total = counted + 1
         else:
             index = jnp.arange(steps)
             counts = index + first >= self.skip
             counts = counts if taken is None else counts & (index < taken)
-            each = jax.vmap(cross_entropy)(predictions, episode.y)
+            each = jax.vmap(goal.loss)(predictions, episode.y)
             # Not a product, for 0 times what is not a number is not 0.
             loss = loss + jnp.sum(jnp.where(counts, each, 0.0))
             total = jnp.sum(counts).astype(loss.dtype) + 1
         return jnp.asarray(loss if self.reduction == "sum" else loss / total), metrics
+
+
+class OnlineCrossEntropy(OnlineLoss):
+    """`OnlineLoss` of families of classes: cross-entropies."""
+
+    classes_only: ClassVar[bool] = True

@@ -5,14 +5,14 @@ from typing import Any
 import equinox as eqx
 
 from hebbax.inner import unroll
-from hebbax.outer.objectives._online import OnlineCrossEntropy
+from hebbax.outer.objectives._online import OnlineLoss
 from hebbax.rules import AbstractRule
 
 
-class Prequential(OnlineCrossEntropy):
-    """Cross-entropy of what `predict` says of every batch before the network learns from it.
+class Prequential(OnlineLoss):
+    """The family's loss of what `predict` says of every batch before the network learns from it.
 
-    As `OnlineCrossEntropy`, but for rules that normalise by stored statistics the two differ:
+    As `OnlineLoss`, but for rules that normalise by stored statistics the two differ:
     `update` normalises what it returns by the batch itself, which a stream has not seen yet.
     """
 
@@ -22,7 +22,7 @@ class Prequential(OnlineCrossEntropy):
     def unroll_and_judge(self, rule, theta, net, episode, first=0, taken=None):
         """Return the network after the episode, and what its predictions were worth."""
         net, predictions = unroll(
-            _Foresight(rule), theta, net, episode.x, episode.y, remat=self.remat, taken=taken
+            _Foresight(rule), theta, net, episode.x, episode.told, remat=self.remat, taken=taken
         )
         return net, self.judge(rule, theta, net, predictions, episode, first, taken)
 

@@ -32,8 +32,9 @@ def title(data: str, family: hx.tasks.AbstractFamily) -> str:
 
 
 def blur(states: int = 2, **options: Any) -> hx.Blur:
-    """Return the rule of the recipe for images, with other options."""
-    return hx.Blur(states=states, **{**MNIST_RULE, **options})
+    """Return the rule of the recipe for images, with other options; synapses grow as they may."""
+    plain = {"synapse_normalization": "activations"}
+    return hx.Blur(states=states, **{**MNIST_RULE, **plain, **options})
 
 
 class Genomes(Experiment):

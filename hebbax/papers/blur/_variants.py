@@ -118,7 +118,7 @@ class Variants(Genomes):
                 place = work / source / "-".join(map(str, dataclasses.astuple(variant)))
                 theta = self.meta_train(place, rule, [family], (self.hidden,), seed).theta
                 for target, test in tested_on.items():
-                    # Those of a network that overflowed are those of chance.
+                    # Answers of a network that overflowed count as wrong.
                     accuracy[source, target, variant] = hx.evaluate(
                         rule, theta, test, **self._trial(seed)
                     ).after(self.unrolls)

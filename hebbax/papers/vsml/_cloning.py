@@ -1,5 +1,6 @@
 """Figures 5, 7 and 8: sub-RNNs cloned from backpropagation learn by being run."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,6 @@ from hebbax.papers.vsml._exact import Exact
 from hebbax.papers.vsml._lives import Life, live, smooth
 from hebbax.plots import INK
 from hebbax.recipes import VsmlBackprop
-from hebbax.teachers import cloning_rule
 
 BARS = {
     ("mnist", "shallow"): 0.90,
@@ -111,8 +111,8 @@ class Cloning(Clones):
         shallow = depth == "shallow"
         gains = self.shallow_gains if shallow else self.deep_gains
         spread = self.shallow_spread if shallow else self.deep_spread
-        clone = cloning_rule(self.states, gains=gains, spread=spread)
-        exact = Exact(clone, recipe.rate, recipe.bias_rate)
+        clone = dataclasses.replace(recipe.rule(), gains=gains, line=(spread, spread))
+        exact = Exact(clone, recipe.objective().weights, recipe.rate, recipe.bias_rate)
         return {CLONE: (clone, theta), EXACT: (exact, ())}
 
     def _quality(self, recipe: VsmlBackprop, theta: PyTree, seed: int) -> dict[str, float]:

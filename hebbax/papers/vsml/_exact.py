@@ -1,12 +1,14 @@
 """The learner that VSML's sub-RNNs are cloned from: backpropagation, computed as such."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax.rules import AbstractRule, Sizes, Vsml
-from hebbax.teachers import weights
 
 
 class Synapses(eqx.Module):
@@ -17,16 +19,17 @@ class Synapses(eqx.Module):
 
 
 class Exact(AbstractRule):
-    """What a perfect clone would do, from the same first weights (see `hebbax.teachers`).
+    """What a perfect clone would do, from the same first weights.
 
     Layers are y = gain · (mean_a tanh(x_a) w_ab + b_b); errors go down as the mean over outputs of
     e (1 − tanh²x) w, times the other gain.
 
-    **Arguments:** `like`, the rule of the clone: its gains and first weights; `rate` and
-    `bias_rate`, as in `CloneBackprop`.
+    **Arguments:** `like`, the rule of the clone: its gains and first weights; `weights`, which
+    reads w and b off its states; `rate` and `bias_rate`, of the recipe that taught it.
     """
 
     like: Vsml = eqx.field(static=True)
+    weights: Callable[..., tuple[Array, Array]] = eqx.field(static=True)
     rate: float = eqx.field(static=True, default=0.1)
     bias_rate: float = eqx.field(static=True, default=0.1)
 
@@ -40,7 +43,7 @@ class Exact(AbstractRule):
         """Draw the weights that the clone would begin with."""
         # Initial states do not depend on θ.
         layers = self.like.init_network(self.like.init(key), key, sizes).layers
-        found = [weights(layer.c, self.bias_rate) for layer in layers if layer.c is not None]
+        found = [self.weights(layer.c) for layer in layers if layer.c is not None]
         return tuple(Synapses(w[0].T, jnp.mean(b[0], axis=1)) for w, b in found)
 
     def update(
@@ -48,7 +51,7 @@ class Exact(AbstractRule):
         theta: tuple[()],
         net: tuple[Synapses, ...],
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Any,
     ) -> tuple[tuple[Synapses, ...], Float[Array, "batch out"]]:
         """Take one step of gradient descent."""
         inputs, prediction = self._forward(net, x)

@@ -11,8 +11,8 @@ from hebbax.papers._experiment import Finding
 from hebbax.papers._figures import headline, label, sheet
 from hebbax.papers.vsml._clones import Clones
 from hebbax.plots import INK
-from hebbax.rules.vsml import Layer, SharedCell, halved
-from hebbax.teachers import MOST_W, pass_through
+from hebbax.recipes import VsmlBackprop
+from hebbax.rules.vsml import Layer, SharedCell
 
 GAIN = 20.0
 """Of weights and outputs in the figure, as in app. C; states hold w / 20."""
@@ -39,10 +39,11 @@ class Forward(Clones):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Clone all of backpropagation at once, and look at its forward part."""
-        theta = self.recipe(seed).meta_train(work / "clone").theta
+        recipe = self.recipe(seed)
+        theta, most = recipe.meta_train(work / "clone").theta, recipe.objective().most_weight
         x = np.linspace(-3, 3, self.points)
-        w = np.linspace(-MOST_W, MOST_W, self.points)
-        y = self._sent(theta, x, w)
+        w = np.linspace(-most, most, self.points)
+        y = self._sent(recipe, theta, x, w)
         target = np.tanh(x)[None] * w[:, None]
         off = y - target
         within = np.abs(w) <= 2 * 0.3
@@ -64,16 +65,18 @@ class Forward(Clones):
         ]  # fmt: skip
         shows = (
             f"The error is {cloned:.1%} of tanh(x) w for weights up to {GAIN * 0.6:g}, and "
-            f"{whole:.1%} up to {GAIN * MOST_W:g}, where the state that holds them saturates."
+            f"{whole:.1%} up to {GAIN * most:g}, where the state that holds them saturates."
         )
         return Finding(rows, numbers, cloned <= SMALL, shows, self._draw(x, w, y, target))
 
-    def _sent(self, theta: SharedCell, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def _sent(
+        self, recipe: VsmlBackprop, theta: SharedCell, x: np.ndarray, w: np.ndarray
+    ) -> np.ndarray:
         """Return the messages up [w, x] of a grid of sub-RNNs with no error and no bias."""
         c = jnp.zeros((self.states, 1, len(w), len(x)))
         c = c.at[:2, 0].set(jnp.asarray(w, c.dtype)[None, :, None])
-        sent, _ = pass_through(
-            halved(theta, 0.0),
+        sent = recipe.objective().answer(
+            theta,
             Layer(jnp.zeros_like(c), c),
             jnp.asarray(x, c.dtype)[None],
             jnp.zeros((1, len(w)), c.dtype),

@@ -1,7 +1,9 @@
 """Equations 7 and 8 of BLUR: how synapses change, and what keeps them bounded."""
 
+import math
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -13,6 +15,10 @@ from hebbax.rules.blur._normalization import NORM_EPSILON
 from hebbax.rules.blur._options import Oja, Options, Saturation
 from hebbax.rules.blur._passes import reads_rows
 from hebbax.rules.blur._wired import Layer, Wired
+
+LARGE, SMALLER = 2.0**100, 2.0**-40
+"""Above which synapses are made smaller, and by how much. Both are powers of two, which round
+nothing, and what is left is still so large that no change of usual size is seen beside it."""
 
 
 def hebb_input(
@@ -56,6 +62,8 @@ def _change_one(
     """Change the synapses into a layer, whose states are `upper`."""
     genome, synapses, layer = wired
     scale = 1.0 if options.reduction == "sum" else 1.0 / x.shape[0]
+    if options.places == "root" and layer.places > 1:
+        scale /= math.sqrt(layer.places)
     # A synapse with one state is changed by the rule's first.
     s = 1 if options.single_state else options.states
     nu_tilde = genome.nu_tilde[:, :s].T
@@ -69,7 +77,7 @@ def _change_one(
         if reads_rows(connection):
             return hebb_input(x, nu_tilde[:, 0], post)
         gain = nu_tilde[:, 0][:, None, None]
-        return connection.hebb(from_rows(x, connection.lower), gain * post)
+        return gain * connection.hebb(from_rows(x, connection.lower), post)
 
     def activity(states: Layer, rows: int) -> Float[Array, "k _"] | None:
         if options.oja is None or options.oja.form != "activations":
@@ -102,7 +110,25 @@ def _change_one(
             active = activity(connection.hear(lower), connection.backward_rows)
             block, _ = change_block(options, genome, block, None, change, None, active)
         backward.append(block)
+    if options.bounded:
+        weight, bias = in_range(weight, bias)
+        backward = [None if block is None else in_range(block, None)[0] for block in backward]
     return Synapses(weight, bias, together(layer, backward))
+
+
+def in_range(
+    weight: Block, bias: Float[Array, "s receivers"] | None
+) -> tuple[Block, Float[Array, "s receivers"] | None]:
+    """Divide the synapses into a unit by a power of two before they overflow.
+
+    Where they are used, they are divided by their norm, so that nothing changes: those that a keep
+    gate above 1 has made so large are beyond what a change could add to them.
+    """
+    largest = jnp.max(jnp.abs(weight), axis=2)
+    if bias is not None:
+        largest = jnp.maximum(largest, jnp.abs(bias))
+    scale = jax.lax.stop_gradient(jnp.where(largest > LARGE, SMALLER, 1.0))
+    return weight * scale[:, :, None], None if bias is None else bias * scale
 
 
 def change_block(

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from hebbax.networks import Connection, Layer, Wiring, mlp
+from hebbax._draws import draws, numbered
+from hebbax.networks import Layer, Wiring, mlp
 from hebbax.rules.blur._normalization import Statistics, column_norm
 
 Block = Float[Array, "s _ _"]
@@ -89,33 +90,46 @@ def draw(
     `tied`: no backward synapses of their own. `copied`: backward synapses that start as the
     forward ones. `fan_in`: divided by the square root of the number of senders.
     """
+    asked: list[tuple[PRNGKeyArray, tuple[int, ...], float]] = []
+    places: list[tuple[int, int | None, dict[int, int]]] = []
+    keys = numbered(key, len(wiring.layers), lambda k: jax.random.split(k, 3))
+    for layer, (k_weight, k_bias, k_backward) in zip(wiring.layers, keys, strict=True):
+
+        def ask(k: PRNGKeyArray, shape: tuple[int, ...], senders: float) -> int:
+            asked.append((k, shape, senders))
+            return len(asked) - 1
+
+        weight = ask(k_weight, (states, layer.rows, layer.senders), float(layer.senders))
+        own = {
+            place: ask(
+                jax.random.fold_in(k_backward, place) if place else k_backward,
+                (states, c.backward_rows, c.backward_senders),
+                c.backward_fan_in,
+            )
+            for place, c in enumerate(layer.plastic)
+            if not (c.source == 0 or tied or copied)
+        }
+        offset = ask(k_bias, (states, layer.rows), float(layer.senders)) if bias else None
+        places.append((weight, offset, own))
+
+    drawn = draws(jax.random.normal, [k for k, _, _ in asked], [shape for _, shape, _ in asked])
+    if fan_in:
+        drawn = [1 / math.sqrt(n) * a for a, (_, _, n) in zip(drawn, asked, strict=True)]
     layers = []
-    for index, layer in enumerate(wiring.layers):
-        k_weight, k_bias, k_backward = jax.random.split(jax.random.fold_in(key, index), 3)
-
-        def sample(k: PRNGKeyArray, shape: tuple[int, ...], senders: float) -> Float[Array, "..."]:
-            scale = 1 / math.sqrt(senders) if fan_in else 1.0
-            return scale * jax.random.normal(k, shape)
-
-        def sample_back(k: PRNGKeyArray, c: Connection) -> Block:
-            block = sample(k, (states, c.backward_rows, c.backward_senders), c.backward_fan_in)
-            # Where there is no synapse, the zeros that `turned` has.
-            return c.turned(c.unturned(block))
-
-        weight = sample(k_weight, (states, layer.rows, layer.senders), float(layer.senders))
+    for layer, (weight, offset, own) in zip(wiring.layers, places, strict=True):
         backward: list[Block | None] = []
-        for place, (c, part) in enumerate(layer.parts(weight)):
+        for place, (c, part) in enumerate(layer.parts(drawn[weight])):
             if c.source == 0 or tied:
                 backward.append(None)
             elif copied:
                 backward.append(c.turned(part))
             else:
-                k = jax.random.fold_in(k_backward, place) if place else k_backward
-                backward.append(sample_back(k, c))
+                # Where there is no synapse, the zeros that `turned` has.
+                backward.append(c.turned(c.unturned(drawn[own[place]])))
         layers.append(
             Synapses(
-                weight,
-                sample(k_bias, (states, layer.rows), float(layer.senders)) if bias else None,
+                drawn[weight],
+                None if offset is None else drawn[offset],
                 together(layer, backward),
             )
         )

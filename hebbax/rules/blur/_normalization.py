@@ -9,6 +9,10 @@ from jaxtyping import Array, Float
 
 States = Float[Array, "k units batch"]
 
+LEAST_NORMALIZED = 2
+"""Rows of a batch whose variance says something."""
+WINDOW = 20.0
+"""Updates after which the newest statistics weigh as much as all the older ones."""
 _EPSILON = 1e-5
 # Added under the root, as in the authors' program.
 NORM_EPSILON = 1e-9

@@ -7,9 +7,17 @@ from typing import Annotated, Any, Literal
 
 import equinox as eqx
 
-from hebbax._options import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Range, check_options
+from hebbax._options import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Range,
+    check_option,
+    check_options,
+)
 from hebbax.rules import activations
 from hebbax.rules._rule import AbstractRule
+from hebbax.rules.blur._normalization import WINDOW
 
 
 class _Group:
@@ -39,7 +47,7 @@ class Normalization(_Group):
 
     passes: Literal["both", "forward", "backward"] = "both"
     last: bool = True
-    window: Annotated[float, POSITIVE] = 20.0
+    window: Annotated[float, POSITIVE] = WINDOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +59,16 @@ class SynapseNormalization(_Group):
     - `form`: `activations` divides by the norm where activations are computed and leaves the
       stored synapses alone; `stored` normalises the stored ones before each update.
     - `learn`: whether the norm is learnt, `Genome.rescale`, or 1.
+    - `bounded`: whether the stored synapses into a unit are divided by a power of two before they
+      overflow, which a keep gate above 1 makes them do. As they are divided by their norm where
+      they are used, no prediction changes. Only with the form `activations`, synapses of their own
+      for either direction, and nothing else that their size matters to: no saturation, no Oja's
+      term but `relative`.
     """
 
     form: Literal["activations", "stored"] = "activations"
     learn: bool = False
+    bounded: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +153,7 @@ class Options(AbstractRule):
     learn_keep: bool = eqx.field(static=True, default=True)
     feedback: Literal["target", "residual", "error"] = eqx.field(static=True, default="target")
     reduction: Literal["sum", "mean"] = eqx.field(static=True, default="mean")
+    places: Literal["sum", "root"] = eqx.field(static=True, default="sum")
     forward_presynaptic: bool = eqx.field(static=True, default=False)
     layer_genomes: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=None)
     genome_init: Literal["random", "backprop"] = eqx.field(static=True, default="backprop")
@@ -152,6 +167,17 @@ class Options(AbstractRule):
         check_options(self)
         for name in ("forward_activation", "backward_activation", "last_activation"):
             activations.check(name, getattr(self, name))
+        if self.bounded and self._size_matters():
+            raise ValueError(
+                "synapse_normalization may be bounded only where the size of synapses does not "
+                "matter: with the form activations, without saturation, and with oja None and not "
+                "symmetric, or oja relative."
+            )
+
+    def _size_matters(self) -> bool:
+        divided = self.synapse_normalization is not None and not self.normalizes_stored
+        free = self.oja is None or self.oja.form == "relative"
+        return self.tied or self.saturation is not None or not (divided and free)
 
     @classmethod
     def from_hyperparameters(cls, values: dict[str, Any]) -> "Options":
@@ -180,6 +206,11 @@ class Options(AbstractRule):
         return self.symmetric and (self.oja is None or not self.oja.apart)
 
     @property
+    def bounded(self) -> bool:
+        """Whether synapses are made smaller before they overflow."""
+        return self.synapse_normalization is not None and self.synapse_normalization.bounded
+
+    @property
     def synapse_states(self) -> int:
         """States that a synapse holds."""
         # The activation form of Oja's term pulls the states of a synapse apart.
@@ -197,6 +228,12 @@ _OLD: dict[str, tuple[str, str]] = {
     "learn_oja": ("oja", "learn"),
     "saturation_epsilon": ("saturation", "epsilon"),
 }
+_GROUPS: dict[str, type] = {
+    "normalization": Normalization,
+    "synapse_normalization": SynapseNormalization,
+    "oja": Oja,
+    "saturation": Saturation,
+}
 _FORMS = {
     "normalization": None,
     "synapse_normalization": "form",
@@ -210,7 +247,7 @@ _GONE = {"statistics": "stored", "synapse_init": "normal"}
 def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     """Put the options of older files into their groups.
 
-    **Raises:** `ValueError` for an option that this version has no longer.
+    **Raises:** `ValueError` for an option that this version has no longer, or out of range.
     """
     values = dict(values)
     for name, only in _GONE.items():
@@ -224,4 +261,8 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
         if isinstance(chosen, str):
             fields = {_OLD[name][1]: v for name, v in old.items() if _OLD[name][0] == group}
             values[group] = fields if form is None else {form: chosen, **fields}
+    for name, value in old.items():
+        # Also where nothing uses it: a file that says nonsense is no file of ours.
+        group, field = _OLD[name]
+        check_option(name, value, _GROUPS[group].__annotations__[field])
     return values

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hebbax.losses import Targets
 from hebbax.networks import Connection, Dense, Wiring, from_rows, gather, spread
 from hebbax.rules import activations
 from hebbax.rules.blur import _neurons as neurons
@@ -67,9 +68,11 @@ def _arriving(
         elif reads_rows(connection):
             arriving.append(neurons.send_input(x, nu[:, 0], weight))
         else:
-            # The input's other states are zero, so one signal serves all.
-            sent = connection.send(from_rows(x, connection.lower), weight)
-            arriving.append(nu[:, 0][:, None, None] * sent)
+            # The input's other states are zero, so one signal serves all. Synapses are scaled, not
+            # what arrives: the gradient of a small product that is followed by a sum over states
+            # takes XLA ten times as long.
+            gain = nu[:, 0][:, None, None]
+            arriving.append(connection.send(from_rows(x, connection.lower), gain * weight))
     return functools.reduce(jnp.add, arriving)
 
 
@@ -99,8 +102,11 @@ def normalizes(options: Options, last: bool) -> bool:
     return normalization.last or not last
 
 
-def with_feedback(options: Options, last: Layer, y: Float[Array, "batch out"]) -> Layer:
+def with_feedback(options: Options, last: Layer, y: Float[Array, "batch out"] | Targets) -> Layer:
     """Put the feedback on the second state of the last layer, zeros on the further ones."""
+    if isinstance(y, Targets):
+        target = y.feedback(last[0].T).T
+        return jnp.concatenate([jnp.stack([last[0], target]), jnp.zeros_like(last[2:])])
     target = (2 * y.T - 1).astype(last.dtype)
     if options.feedback == "residual":
         target = target - last[0]

@@ -1,26 +1,30 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax.losses import Targets
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import Sizes, as_wiring, check_batch, check_sizes
+from hebbax.rules._rule import Sizes, Told, as_wiring, check_batch, check_sizes
 from hebbax.rules._sections import Section
 from hebbax.rules.blur import _changes as changes
 from hebbax.rules.blur import _passes as passes
 from hebbax.rules.blur import _signals as signals
 from hebbax.rules.blur._genome import Genome, section, transforms
 from hebbax.rules.blur._network import Network, draw, normalized
-from hebbax.rules.blur._normalization import Statistics, averaged
+from hebbax.rules.blur._normalization import LEAST_NORMALIZED, Statistics, averaged
 from hebbax.rules.blur._options import Options
 from hebbax.rules.blur._wired import Layer, Wired, genome_of, wired
 
-LEAST_NORMALIZED = 2
-"""Examples over which a mean and a deviation can be taken."""
+STEP_SIZES = tuple(np.logspace(-3, 1, 13).tolist())
+NORMS = (1.0, 2.0, 4.0)
+"""What a hand would try: η̃, and the norm of synapses where one is learnt."""
 
 
 class Blur(Options):
@@ -49,12 +53,16 @@ class Blur(Options):
     - `saturation`: a `Saturation` of synapses, or the name of its form; None for none.
     - `learn_keep`: whether the keep gate of synapses, f̃, is learnt or stays 1. With synapse
       normalisation a learnt one tends to grow past 1, which makes later changes relatively
-      smaller, until the stored synapses overflow.
+      smaller, until the stored synapses overflow, unless they are `bounded`.
     - `feedback`: `target` is ±1 (sec. 3.3); `residual` is ±1 minus the prediction; `error` is the
       one-hot label minus the softmax of the prediction (the sigmoid if there is one output), the
-      negative gradient of the cross-entropy.
+      negative gradient of the cross-entropy. That is for labels: families with other targets say
+      themselves what the feedback is, see `hebbax.losses.AbstractGoal`.
     - `reduction`: the change is the `sum` over the batch, as in the authors' program, or the
       `mean`, which does not depend on the batch size.
+    - `places`: what units at several places share changes by the `sum` over them, as gradients do,
+      or by that over the `root` of their number. Relative to the synapses of dense layers, those of
+      a convolution then change about as fast.
     - `forward_presynaptic`: the synapse update reads the lower layer as the forward pass left it.
     - `layer_genomes`: None for one genome shared by all layers, else the number of synapse layers
       with a genome of their own.
@@ -76,6 +84,29 @@ class Blur(Options):
     def least_batch(self) -> int:
         """Two where activations are normalised over the batch."""
         return 1 if self.normalization is None else LEAST_NORMALIZED
+
+    @property
+    def normalizes_hidden(self) -> bool:
+        """Whether the forward pass normalises activations."""
+        return self.normalizes_forward
+
+    @property
+    def normalizes_last(self) -> bool:
+        """Whether it does so in the last layer too."""
+        return passes.normalizes(self, last=True)
+
+    def hand_set(self) -> tuple[tuple[float, Genome], ...]:
+        """Return genomes of eq. 4, backpropagation's, with these options: a η̃ and a norm each."""
+        start = dataclasses.replace(self, genome_init="backprop", init_scale=None)
+        genome = start.init(jax.random.key(0))
+        norms = (None,) if genome.rescale is None else NORMS
+        found = []
+        for step_size in STEP_SIZES:
+            for norm in norms:
+                knobs = [(genome.eta_tilde, step_size), (genome.rescale, norm)]
+                fields = [jnp.full_like(was, v) for was, v in knobs if was is not None]
+                found.append((step_size, eqx.tree_at(_knobs, genome, fields)))
+        return tuple(found)
 
     def sections(self, theta: Genome) -> tuple[Section, ...]:
         """Return the genome's arrays under the names of the paper, a section a genome."""
@@ -157,7 +188,7 @@ class Blur(Options):
             for genome, synapses, _ in self._wired(theta, net):
                 gain = genome.synapse_gain
                 layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
-            net = dataclasses.replace(net, layers=tuple(layers))
+            net = eqx.tree_at(lambda n: n.layers, net, tuple(layers))
         if not self.normalizes_forward:
             return net
         statistics = tuple(
@@ -168,7 +199,7 @@ class Blur(Options):
                 if passes.normalizes(self, last=index == count - 1)
             )
         )
-        return dataclasses.replace(net, statistics=statistics, updates=jnp.zeros(()))
+        return _measured(net, statistics, jnp.zeros(()))
 
     # The inner loop
 
@@ -177,12 +208,12 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[Network, Float[Array, "batch out"]]:
         """Run one forward pass, one backward pass and one change of the synapses.
 
-        `y` is one-hot in {0, 1}; with None nothing is changed. Returns the network and the
-        prediction before the change.
+        `y` is one-hot in {0, 1}, or `Targets`; with None nothing is changed. Returns the network
+        and the prediction before the change.
         """
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
         net = self._ready(theta, net)
@@ -199,7 +230,7 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of the synapses, given the states of all neurons.
 
@@ -241,7 +272,7 @@ class Blur(Options):
         theta: Genome,
         net: Network,
         forward: list[Layer],
-        y: Float[Array, "batch out"],
+        y: Float[Array, "batch out"] | Targets,
     ) -> list[Layer]:
         """Return the final states of all layers but the input, given feedback (BLUR eq. 6)."""
         layers = [*forward[:-1], passes.with_feedback(self, forward[-1], y)]
@@ -252,7 +283,7 @@ class Blur(Options):
         if not self.normalizes_stored:
             return net
         layers = tuple(normalized(s, g.rescale) for g, s, _ in self._wired(theta, net))
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def _changed(
         self,
@@ -264,7 +295,7 @@ class Blur(Options):
     ) -> Network:
         """Change all synapses; the statistics stay."""
         layers = changes.change(self, self._wired(theta, net), x, forward, final)
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def _remembering(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> Network:
         """Store the statistics of a batch under these synapses, averaged with the older ones."""
@@ -272,4 +303,21 @@ class Blur(Options):
             return net
         _, measured = passes.forward(self, self._wired(theta, net), x, None)
         statistics = averaged(measured, net.statistics, net.updates, self.normalization.window)
-        return dataclasses.replace(net, statistics=statistics, updates=net.updates + 1)
+        return _measured(net, statistics, net.updates + 1)
+
+
+def _knobs(genome: Genome) -> list[Any]:
+    """Return what a hand sets of a genome."""
+    return [k for k in (genome.eta_tilde, genome.rescale) if k is not None]
+
+
+def _measured(
+    net: Network, statistics: tuple[Statistics, ...], updates: Float[Array, ""]
+) -> Network:
+    """Return the network with other statistics, or its first."""
+    return eqx.tree_at(
+        lambda n: (n.statistics, n.updates),
+        net,
+        (statistics, updates),
+        is_leaf=lambda part: part is None,
+    )

@@ -1,8 +1,8 @@
 """The change of all synapses as a function of the states that neurons and synapses have."""
 
-import dataclasses
 from collections.abc import Callable
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -61,4 +61,4 @@ def _split(layers: Joined, like: Network) -> Network:
         if backward is not None:
             backward = jnp.transpose(states[:, :, s:], (2, 0, 1))
         split.append(Synapses(weight, old.bias, backward))
-    return dataclasses.replace(like, layers=tuple(split))
+    return eqx.tree_at(lambda n: n.layers, like, tuple(split))

@@ -1,6 +1,5 @@
 """`UnsupervisedRule`: the learned unsupervised update (Metz et al., ICLR 2019)."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
@@ -14,7 +13,7 @@ from hebbax._errors import check_choice
 from hebbax._options import AT_LEAST_1, Range, as_tuple, check_options
 from hebbax.rules import activations
 from hebbax.rules._plasticity import Neurons, Plasticity, Synapses
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 from hebbax.rules.unsupervised import _hidden as hidden
 from hebbax.rules.unsupervised import _planes as planes
 from hebbax.rules.unsupervised import _readouts as readouts
@@ -185,7 +184,7 @@ class UnsupervisedRule(AbstractRule):
         theta: Parameters,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch _"] | None,
+        y: Told,
     ) -> tuple[Network, Float[Array, "batch features"]]:
         """Apply the rule to one batch of at least two examples, in the order they are in.
 
@@ -219,14 +218,14 @@ class UnsupervisedRule(AbstractRule):
             )
             for layer, change in zip(net.layers, changes, strict=True)
         )
-        return dataclasses.replace(net, layers=layers)
+        return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def plasticity(
         self,
         theta: Parameters,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch _"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of W and V, given activities and hidden states of all units.
 
@@ -244,7 +243,7 @@ class UnsupervisedRule(AbstractRule):
             )
             changed = self._changed(
                 theta,
-                dataclasses.replace(net, layers=layers),
+                eqx.tree_at(lambda n: n.layers, net, layers),
                 [a._replace(x=u[:, :, 0]) for a, u in zip(activity, units, strict=True)],
                 [s._replace(h=u[:, :, 1:]) for s, u in zip(found, units, strict=True)],
             )

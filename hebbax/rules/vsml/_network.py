@@ -115,7 +115,7 @@ def averaged(net: Network, units: int) -> Network:
         part = jnp.broadcast_to(jnp.mean(part, axis=1, keepdims=True), part.shape)
         return jnp.concatenate([part, state[units:]])
 
-    return dataclasses.replace(net, layers=jax.tree.map(mean, net.layers))
+    return eqx.tree_at(lambda n: n.layers, net, jax.tree.map(mean, net.layers))
 
 
 def one_copy(net: Network) -> Network:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import equinox as eqx
 import jax
@@ -17,8 +17,9 @@ from hebbax._options import (
     as_tuple,
     check_options,
 )
+from hebbax.losses import Targets
 from hebbax.rules._plasticity import Plasticity
-from hebbax.rules._rule import AbstractRule, Sizes, check_batch, check_sizes
+from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_sizes
 from hebbax.rules.vsml import _messages as messages
 from hebbax.rules.vsml import _passes as passes
 from hebbax.rules.vsml._meta_parameters import SharedCell, draw_cell, draw_head, halved
@@ -191,7 +192,7 @@ class Vsml(AbstractRule):
         theta: SharedCell,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> tuple[Network, Float[Array, "batch out"]]:
         """Run the rows of `x` through the network and feed their errors back.
 
@@ -204,26 +205,26 @@ class Vsml(AbstractRule):
         self._check(net, x, y)
         if y is None:
             return net, self.predict(theta, net, x)
-        y = y.astype(x.dtype)
+        told = _as(x.dtype, y)
         if self.batch == "averaged":
-            return self._all_from_one(theta, net, x, y)
+            return self._all_from_one(theta, net, x, told)
         if self.batch == "half_averaged":
-            return self._datum(theta, averaged(net, self.state_size // 2), x, y)
+            return self._datum(theta, averaged(net, self.state_size // 2), x, told)
         if len(x) == 1:
-            return self._datum(theta, net, x, y)
+            return self._datum(theta, net, x, told)
 
-        def row(net: Network, datum: tuple[Array, Array]) -> tuple[Network, Array]:
-            net, prediction = self._datum(theta, net, datum[0][None], datum[1][None])
+        def row(net: Network, datum: tuple[Array, Any]) -> tuple[Network, Array]:
+            net, prediction = self._datum(theta, net, *jax.tree.map(lambda a: a[None], datum))
             return net, prediction[0]
 
-        return jax.lax.scan(row, net, (x, y))
+        return jax.lax.scan(row, net, (x, told))
 
     def plasticity(
         self,
         theta: SharedCell,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> Plasticity:
         """Return the change of all sub-RNNs' states in the last pass over the first datum.
 
@@ -235,11 +236,11 @@ class Vsml(AbstractRule):
         if y is None:
             raise ValueError("VSML's synapses change with labels only; got y=None.")
         rows = slice(self.copies if self.batch == "half_averaged" else 1)
-        x, y = x[rows], y.astype(x.dtype)[rows]
-        self._check(net, x, y)
+        x, told = jax.tree.map(lambda a: a[rows], (x, _as(x.dtype, y)))
+        self._check(net, x, told)
         ready = self._ready(theta)
         upward = passes.forward(self._wiring, ready, net, x, net.feedback)
-        feedback = self.errors(self.read(upward), y)
+        feedback = self.errors(self.read(upward), told)
         if self.feedback == "same_datum":
             downward = passes.backward(self._wiring, ready, upward, feedback).downward
         else:
@@ -273,12 +274,17 @@ class Vsml(AbstractRule):
         return logits if self.bound is None else self.bound * jnp.tanh(logits / self.bound)
 
     def errors(
-        self, prediction: Float[Array, "copies out"], y: Float[Array, "copies out"]
+        self, prediction: Float[Array, "copies out"], y: Float[Array, "copies out"] | Targets
     ) -> Feedback:
         """Return what is fed back: the gradient of the cross-entropy, and the label if asked for.
 
-        With `half_averaged` copies it is the gradient of the mean over them.
+        With `half_averaged` copies it is the gradient of the mean over them. Of other targets it is
+        the negative of their feedback, and the prediction that the feedback asks for.
         """
+        if isinstance(y, Targets):
+            feedback = y.feedback(prediction)
+            error = -feedback / self.copies
+            return jnp.stack([error, prediction + feedback] if self.feed_label else [error])
         one_output = y.shape[1] == 1
         error = (jax.nn.sigmoid if one_output else jax.nn.softmax)(prediction) - y
         error = error / self.copies
@@ -307,7 +313,7 @@ class Vsml(AbstractRule):
         theta: SharedCell,
         net: Network,
         x: Float[Array, "copies in"],
-        y: Float[Array, "copies out"],
+        y: Float[Array, "copies out"] | Targets,
     ) -> tuple[Network, Float[Array, "copies out"]]:
         """Run one datum in each copy."""
         ready = self._ready(theta)
@@ -317,9 +323,9 @@ class Vsml(AbstractRule):
         if self.feedback == "same_datum":
             net = passes.backward(self._wiring, ready, upward, feedback)
         else:
-            net = dataclasses.replace(upward.net, feedback=feedback)
+            net = eqx.tree_at(lambda n: n.feedback, upward.net, feedback)
         if net.time is not None:
-            net = dataclasses.replace(net, time=net.time + 1)
+            net = eqx.tree_at(lambda n: n.time, net, net.time + 1)
         return net, prediction
 
     def _all_from_one(
@@ -327,34 +333,34 @@ class Vsml(AbstractRule):
         theta: SharedCell,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"],
+        y: Float[Array, "batch out"] | Targets,
     ) -> tuple[Network, Float[Array, "batch out"]]:
         """Run all rows from the same states and average what they leave."""
 
-        def piece(total: Network, data: tuple[Array, Array]) -> tuple[Network, Array]:
+        def piece(total: Network, data: tuple[Array, Any]) -> tuple[Network, Array]:
             changed, prediction = self._datum(theta, net, *data)
             share = data[0].shape[0] / len(x)
             mean = one_copy(changed)
             return jax.tree.map(lambda t, m: t + share * m, total, mean), prediction
 
         nothing = jax.tree.map(jnp.zeros_like, net)
-        data = (self._pieces(net, x), self._pieces(net, y))
+        data = jax.tree.map(lambda rows: self._pieces(net, rows), (x, y))
         net, predictions = jax.lax.scan(piece, nothing, data)
-        return net, predictions.reshape(y.shape)
+        return net, predictions.reshape(len(x), -1)
 
-    def _pieces(self, net: Network, rows: Float[Array, "batch n"]) -> Float[Array, "_ _ n"]:
+    def _pieces(self, net: Network, rows: Array) -> Array:
         """Cut rows that do not depend on each other into pieces that a cache can hold."""
         sizes = net.sizes
         sub_rnns = max(a * b for a, b in itertools.pairwise(sizes))
         most = max(1, ROWS_AT_ONCE // (4 * self.state_size * sub_rnns))
         at_once = max(n for n in range(1, most + 1) if len(rows) % n == 0)
-        return rows.reshape(-1, at_once, rows.shape[1])
+        return rows.reshape(-1, at_once, *rows.shape[1:])
 
     def _check(
         self,
         net: Network,
         x: Float[Array, "batch in"],
-        y: Float[Array, "batch out"] | None,
+        y: Told,
     ) -> None:
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
         if len(x) == 0:
@@ -369,3 +375,7 @@ class Vsml(AbstractRule):
                 f"x must have one row for each of the {self.copies} copies of the network; "
                 f"got {len(x)}."
             )
+
+
+def _as(dtype: Any, y: Any) -> Any:
+    return y if isinstance(y, Targets) else y.astype(dtype)
