@@ -74,6 +74,11 @@ FACTS = {
     "vsml copies": (hx.Vsml(batch="half_averaged", copies=3), (True, False, 3, True)),
     "unsupervised": (hx.UnsupervisedRule(), (False, True, 2, False)),
     "backprop": (hx.Backprop(), (True, False, 1, True)),
+    "continual": (hx.ContinualBackprop(), (True, False, 1, True)),
+    "ensemble": (
+        hx.Ensemble(hx.Blur(normalization=None, learn_keep=False)),
+        (True, False, 1, True),
+    ),
     "hebbian": (hx.Hebbian(), (True, True, 1, True)),
     "meta rnn": (hx.MetaRnn(inputs=4, outputs=3, state_size=4), (True, False, 1, True)),
 }
