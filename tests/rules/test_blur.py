@@ -45,7 +45,7 @@ OPTIONS = {
         "symmetric": True,
         "normalization": {"passes": "forward"},
         "forward_presynaptic": True,
-        "oja": "weights",
+        "oja": {"form": "weights", "apart": False},
         "feedback": "residual",
     },
     "single state": {
@@ -59,6 +59,11 @@ OPTIONS = {
         "normalization": {"passes": "backward"},
         "backward_update": "multiplicative_second_state",
         "saturation": "exponential",
+    },
+    "bounded": {
+        "synapse_normalization": {"bounded": True},
+        "bias": False,
+        "places": "root",
     },
     "layer genomes": {
         "layer_genomes": 3,
