@@ -65,19 +65,22 @@ def forget_oldest(folder: Path, most: int) -> None:
         total -= size
 
 
-def quick_jit(function: Callable[..., Any], static_argnums: tuple[int, ...]) -> Callable[..., Any]:
+def quick_jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile what runs once and on little data: in a fraction of the time, to slower code.
 
     On a CPU, the random numbers of a small network take seconds to be compiled well, a tenth of
-    that in haste, and microseconds to be drawn.
+    that in haste, and microseconds to be drawn. What is no array is static, as in
+    `equinox.filter_jit`: a rule of one's own may hold functions.
     """
 
     @functools.cache
     def program() -> Any:
+        import equinox as eqx
         import jax
 
         haste = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
         options: Any = haste if jax.default_backend() == "cpu" else None
-        return jax.jit(function, static_argnums=static_argnums, compiler_options=options)
+        compile_it: Any = eqx.filter_jit  # whose types know no options of the compiler
+        return compile_it(function, compiler_options=options)
 
     return lambda *arguments: program()(*arguments)

@@ -1,5 +1,7 @@
 """A rule that is not of hebbax goes wherever one of hebbax goes."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,3 +92,19 @@ def test_the_command_line_takes_the_class(path, capsys, monkeypatch):
     assert "Delta, 1 meta-parameters" in capsys.readouterr().out
     assert main(["show", str(path), "--rule-class", f"{__name__}:Nothing"]) == 2
     assert "--rule-class must be MODULE:CLASS" in capsys.readouterr().err
+
+
+class Curved(Delta):
+    """A delta rule that holds a function, which is no array and not marked as static."""
+
+    activation: Callable = jnp.tanh
+
+    def predict(self, theta, net, x):
+        return self.activation(x @ net)
+
+
+def test_a_rule_may_hold_a_function():
+    rule = Curved()
+    settings = {"hidden": (), "steps": 2, "batch": 8, "seeds": 2, "at": (2,)}
+    curves = hx.evaluate(rule, jnp.ones(()), hx.tasks.toy("or"), **settings)
+    assert curves.accuracy.shape == (2, 1)

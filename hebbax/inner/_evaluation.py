@@ -196,7 +196,7 @@ def _fresh(rule: AbstractRule, theta: PyTree, keys: Key[Array, " seeds"], sizes:
     return jax.vmap(lambda key: rule.init_network(theta, key, sizes))(keys)
 
 
-_begin = quick_jit(_fresh, static_argnums=(3,))
+_begin = quick_jit(_fresh)
 
 
 @eqx.filter_jit

@@ -263,7 +263,7 @@ def _fresh(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[in
     return rule.init_network(theta, key, sizes)
 
 
-_begin = quick_jit(_fresh, static_argnums=(3,))
+_begin = quick_jit(_fresh)
 
 
 @eqx.filter_jit
