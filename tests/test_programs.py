@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import hebbax as hx
+from hebbax import _programs
 from hebbax._programs import forget_oldest, keep_programs
 
 SCRIPT = """
@@ -97,3 +98,34 @@ def test_evaluation_keeps_programs(tmp_path, monkeypatch, no_programs):
     rule, family = hx.Hebbian(), hx.tasks.toy("xor")
     hx.evaluate(rule, rule.init(jax.random.key(0)), family, hidden=(), steps=1, batch=4, seeds=1)
     assert [*(tmp_path / "xla").glob("*-cache")]
+
+
+def test_estimators_keep_programs(tmp_path, monkeypatch, no_programs):
+    monkeypatch.setenv("HEBBAX_CACHE", str(tmp_path))
+    rule = hx.Hebbian()
+    learner = hx.PlasticClassifier((rule, rule.init(jax.random.key(0))), hidden=(), steps=1)
+    learner.fit([[0.0], [1.0]], [0, 1])
+    assert [*(tmp_path / "xla").glob("*-cache")]
+
+
+def test_options_that_a_compiler_does_not_know_are_left_out(monkeypatch):
+    known = _programs.hasty_options()
+    assert known is not None
+    assert "xla_backend_optimization_level" in known
+    monkeypatch.setattr(_programs, "HASTE", {**known, "xla_of_tomorrow": True})
+    assert _programs.hasty_options.__wrapped__() == known
+
+
+def test_programs_in_haste_and_others_say_the_same():
+    calls = []
+
+    def drawn(shape, x):
+        calls.append(shape)
+        return x + jax.random.normal(jax.random.key(0), shape)
+
+    function = _programs.jit_by_work(drawn)
+    first, again = (function(True, (3,), x) for x in (jnp.zeros(3), jnp.ones(3)))
+    assert jnp.array_equal(first + 1, again)
+    assert calls == [(3,)]
+    assert jnp.allclose(function(False, (3,), jnp.zeros(3)), first, atol=1e-6)
+    assert len(calls) == 2

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
+from hebbax._programs import keep_programs
 from hebbax.devices import check_not_forked
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
@@ -52,6 +53,7 @@ class PlasticEstimator(BaseEstimator):
     def _begin(self, rule: Any) -> np.random.RandomState:
         """Check the parameters and find the rule; return the source of random numbers."""
         check_not_forked()
+        keep_programs()
         check_standardize(self.standardize)
         check_counts(steps=self.steps)
         if not _counts(self.batch_size):

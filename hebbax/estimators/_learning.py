@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from hebbax._programs import jit_by_work, quick_jit
 from hebbax.estimators._rules import FoundRule
-from hebbax.inner import all_finite
 from hebbax.losses import AbstractGoal, targets
 from hebbax.rules import AbstractRule, Sizes
 
@@ -23,10 +23,12 @@ IN_A_ROW = 10
 """Updates of a call. Always as many batches, of which the first so many are learnt from."""
 
 
-@eqx.filter_jit
-def draw(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: Sizes) -> PyTree:
-    """Draw a network."""
+def _drawn(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: Sizes) -> PyTree:
     return rule.init_network(theta, key, sizes)
+
+
+draw = quick_jit(_drawn)
+"""Draw a network."""
 
 
 def draw_many(rule: AbstractRule, theta: PyTree, seeds: Sequence[int], sizes: Sizes) -> PyTree:
@@ -34,7 +36,8 @@ def draw_many(rule: AbstractRule, theta: PyTree, seeds: Sequence[int], sizes: Si
     # The program of this generator takes half as long to compile as that of the usual one.
     keys = [jax.random.key(seed, impl="rbg") for seed in seeds]
     nets = [draw(rule, theta, key, sizes) for key in keys]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *nets)
+    # By NumPy, for which nothing is compiled.
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *nets)
 
 
 @eqx.filter_jit
@@ -43,8 +46,7 @@ def update(rule: AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> Py
     return rule.update(theta, net, x, y)[0]
 
 
-@eqx.filter_jit
-def learn(
+def _learnt(
     rule: AbstractRule,
     theta: PyTree,
     goal: AbstractGoal,
@@ -75,10 +77,21 @@ def learn(
     return jax.lax.fori_loop(0, taken, step, (nets, means))
 
 
-@eqx.filter_jit
-def predict(rule: AbstractRule, theta: PyTree, nets: PyTree, x: Array) -> Array:
+learn = jit_by_work(_learnt)
+
+
+def _said(rule: AbstractRule, theta: PyTree, nets: PyTree, x: Array) -> Array:
     """Return what networks say of rows `[networks, rows, in]`, of each its own."""
     return jax.vmap(lambda net, x: rule.predict(theta, net, x))(nets, x)
+
+
+predict = jit_by_work(_said)
+
+
+def is_finite(tree: PyTree) -> bool:
+    """Return whether all numbers of a tree are finite. By NumPy, for which nothing is compiled."""
+    leaves = (a for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.inexact))
+    return all(np.isfinite(np.asarray(leaf)).all() for leaf in leaves)
 
 
 def batches(n: int, steps: int, size: int, random: np.random.RandomState) -> Iterator[np.ndarray]:
@@ -122,7 +135,7 @@ def in_pieces(function: Callable[[Any], Array], x: np.ndarray, axis: int = 0) ->
 
 def check_finite(net: PyTree, updates: int, found: FoundRule) -> None:
     """Refuse a network that holds NaN or infinity. **Raises:** `ValueError` that says when."""
-    if all_finite(net):
+    if is_finite(net):
         return
     trained = found.trained_updates
     told = f" The rule was meta-trained for {trained} updates." if trained else ""

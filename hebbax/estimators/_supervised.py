@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import PyTree
 from sklearn.utils.validation import check_is_fitted
 
+from hebbax._programs import BRIEF
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
 from hebbax.estimators._rows import Rows, deal, endless, spread
-from hebbax.inner import all_finite
 from hebbax.losses import AbstractGoal
-from hebbax.networks import between
+from hebbax.networks import between, numbers
 
 PARTS = 5
 """Parts of the rows, one of which each network does not learn from but is judged by."""
@@ -58,6 +58,7 @@ class SupervisedEstimator(PlasticEstimator):
     updates_: int
     n_updates_: int
     _goal: AbstractGoal
+    _brief = False  # whether networks and data are so small that programs are compiled in haste
 
     @property
     def network_(self) -> PyTree:
@@ -119,6 +120,8 @@ class SupervisedEstimator(PlasticEstimator):
             limit = min(limit, MOST)
         else:
             limit = FEW_UPDATES if self.steps is None else int(self.steps)
+        sizes = between(self.hidden, x.shape[1], y.shape[1])
+        self._brief = limit * count * self.batch_size * numbers(sizes) <= BRIEF
         best, updates, means = Judged(math.inf, 1.0, 0, nets), 0, nets
         order = np.concatenate(seen)
         judged = Rows(rows.x[order], rows.y[order], rows.weight[order])
@@ -131,11 +134,11 @@ class SupervisedEstimator(PlasticEstimator):
                 updates += taken
             if held:
                 for state in (nets, means):
-                    if all_finite(state):
+                    if _learning.is_finite(state):
                         loss, temperature = self._judge(self._held_out(state, x, seen), judged)
                         if loss < best.loss:
                             best = Judged(loss, temperature, updates, state)
-                if not all_finite(nets):
+                if not _learning.is_finite(nets):
                     break
         if not held or not best.updates:
             best = Judged(math.nan, 1.0, updates, nets)
@@ -168,8 +171,8 @@ class SupervisedEstimator(PlasticEstimator):
         taken: int = 1,
     ) -> tuple[PyTree, PyTree]:
         return _learning.learn(
-            self.rule_, self.theta_, self._goal, nets, means, jnp.asarray(done), jnp.asarray(xs),
-            jnp.asarray(ys), jnp.asarray(taken),
+            self._brief, self.rule_, self.theta_, self._goal, nets, means, jnp.asarray(done),
+            jnp.asarray(xs), jnp.asarray(ys), jnp.asarray(taken),
         )  # fmt: skip
 
     def _held_out(self, nets: PyTree, x: np.ndarray, seen: list[np.ndarray]) -> np.ndarray:
@@ -184,7 +187,7 @@ class SupervisedEstimator(PlasticEstimator):
         """Return what networks say of rows `[networks, rows, in]`, float64."""
 
         def say(piece: Any) -> Any:
-            return _learning.predict(self.rule_, self.theta_, nets, piece)
+            return _learning.predict(self._brief, self.rule_, self.theta_, nets, piece)
 
         return _learning.in_pieces(say, x, axis=1).astype(np.float64)
 
@@ -232,6 +235,7 @@ class SupervisedEstimator(PlasticEstimator):
             scaling = self._scaling.after(X)
             nets, updates, temperature = self.networks_, self.updates_, self.temperature_
         before, x = updates, scaling.apply(X)
+        self._brief = False  # nobody knows how long a stream is
         kept = np.flatnonzero(weight > 0)
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
         shares = np.array_split(kept, -(-len(kept) // self.batch_size)) if len(kept) else []

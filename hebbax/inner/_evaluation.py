@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
-from hebbax._programs import keep_programs, quick_jit
+from hebbax._programs import BRIEF, jit_by_work, keep_programs, quick_jit
 from hebbax.inner._checks import check_judged
 from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
 from hebbax.inner._watching import watch
 from hebbax.losses import CLASSES, AbstractGoal, Classification, check_labels, targets
-from hebbax.networks import Given, Units, as_units, between
+from hebbax.networks import Given, Units, as_units, between, numbers
 from hebbax.rules import AbstractRule, Sizes
 from hebbax.tasks import AbstractFamily, Batches
 
@@ -174,6 +174,9 @@ def _evaluate(
     sizes = between(hidden, family.inputs, family.outputs, family.image)
     k_tasks, k_nets, k_data = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
     test = _test_sets(family, k_tasks)
+    rows = len(flags) * batch + int(flags.sum()) * test[0].shape[-2]
+    # A tenth, for the same program is often called for several rates and tasks.
+    brief = len(keys) * rows * numbers(sizes) <= BRIEF / 10
     if isinstance(family.goal, Classification):
         check_labels(f"the targets of {family.name}", test[1])
     lives = _begin(rule, theta, k_nets, sizes), jnp.zeros(len(keys), jnp.int32)
@@ -185,8 +188,10 @@ def _evaluate(
     judge = _Judge(rule, family.goal, test_batch)
     seen = []
     for piece, after in enumerate(looks):
-        batches = _batches(family, k_tasks, k_data, jnp.asarray(piece * length), length, batch)
-        lives, judged = _learn(judge, theta, lives, batches, test, jnp.asarray(after))
+        batches = _batches(
+            brief, family, k_tasks, k_data, jnp.asarray(piece * length), length, batch
+        )
+        lives, judged = _learn(brief, judge, theta, lives, batches, test, jnp.asarray(after))
         seen.append(jax.tree.map(np.asarray, judged))
     score, loss = (np.concatenate(arrays)[: len(flags)] for arrays in zip(*seen, strict=True))
     return score, loss, np.minimum(np.asarray(lives[1]), len(flags))
@@ -207,8 +212,7 @@ def _test_sets(family: AbstractFamily, k_tasks: Key[Array, " seeds"]) -> Batches
     return jax.vmap(lambda k_task: family.draw(k_task).test_set())(k_tasks)
 
 
-@eqx.filter_jit
-def _batches(
+def _some_batches(
     family: AbstractFamily,
     k_tasks: Key[Array, " seeds"],
     k_data: Key[Array, " seeds"],
@@ -225,6 +229,9 @@ def _batches(
     every = jax.vmap(one, in_axes=(0, 0, None))
     # One after another, which is compiled in a third of the time that all at once take.
     return jax.lax.map(lambda index: every(k_tasks, k_data, index), first + jnp.arange(steps))
+
+
+_batches = jit_by_work(_some_batches)
 
 
 class _Judge(eqx.Module):
@@ -253,8 +260,7 @@ class _Judge(eqx.Module):
         return total[0] / len(x), total[1] / len(x)
 
 
-@eqx.filter_jit
-def _learn(
+def _learnt(
     judge: _Judge,
     theta: PyTree,
     lives: tuple[PyTree, Int[Array, " seeds"]],
@@ -275,3 +281,6 @@ def _learn(
     of_each = 0 if test[0].ndim == 3 else None
     judges = jax.vmap(lambda net, x, y: judge(theta, net, x, y), in_axes=(0, of_each, of_each))
     return watch(update, lives, lambda lives: judges(lives[0], *test), after)
+
+
+_learn = jit_by_work(_learnt)

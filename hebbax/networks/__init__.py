@@ -14,6 +14,7 @@ from hebbax.networks._architectures import as_hidden as as_hidden
 from hebbax.networks._architectures import as_units as as_units
 from hebbax.networks._architectures import between as between
 from hebbax.networks._architectures import label as label
+from hebbax.networks._architectures import numbers as numbers
 from hebbax.networks._blocks import Conv as Conv
 from hebbax.networks._blocks import Dense as Dense
 from hebbax.networks._blocks import Flatten as Flatten

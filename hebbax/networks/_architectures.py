@@ -76,6 +76,12 @@ def label(sizes: Sequence[int] | Wiring) -> str:
     return "-".join(map(str, sizes.shapes if isinstance(sizes, Wiring) else sizes))
 
 
+def numbers(sizes: Sequence[int] | Wiring) -> int:
+    """Return about how many numbers one row makes, apart from what large products sum up."""
+    # Convolutions are sums over shifted images, one for each synapse of a unit.
+    return sizes.multiply_adds if isinstance(sizes, Wiring) else sum(sizes[1:])
+
+
 @dataclasses.dataclass(frozen=True)
 class Architectures:
     """A distribution of architectures, for the place of one choice of them in `meta_train`.

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -251,7 +250,7 @@ def _watch(
     return jnp.stack(shares), jnp.stack(rights)
 
 
-@eqx.filter_jit
+@quick_jit
 def _drawn(
     family: AbstractFamily, k_task: PRNGKeyArray, k_data: PRNGKeyArray, steps: int, batch: int
 ) -> tuple[Array, Array, Array, Array]:
@@ -266,12 +265,12 @@ def _fresh(rule: AbstractRule, theta: PyTree, key: PRNGKeyArray, sizes: tuple[in
 _begin = quick_jit(_fresh)
 
 
-@eqx.filter_jit
+@quick_jit
 def _learn(rule: AbstractRule, theta: PyTree, net: PyTree, x: Any, y: Any) -> PyTree:
     return rule.update(theta, net, x, y)[0]
 
 
-@eqx.filter_jit
+@quick_jit
 def _look(
     rule: AbstractRule, theta: PyTree, net: PyTree, plane: Any, test_x: Any, test_y: Any
 ) -> tuple[Array, Array]:

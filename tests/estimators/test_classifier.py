@@ -349,7 +349,8 @@ def test_columns_of_very_different_scale(wine):
 
 def test_more_rows_more_updates():
     X, y = make_classification(3000, 10, n_informative=8, n_clusters_per_class=4, random_state=0)
-    few, many = (hx.PlasticClassifier(random_state=0).fit(X[:n], y[:n]) for n in (60, 3000))
+    small = {"hidden": (32,), "n_networks": 2, "random_state": 0}
+    few, many = (hx.PlasticClassifier(**small).fit(X[:n], y[:n]) for n in (60, 3000))
     assert few.n_updates_ < many.n_updates_
 
 
@@ -381,7 +382,7 @@ def test_chunks_of_any_size_need_two_programs(wine, monkeypatch):
     learn = _learning.learn
 
     def noting(*arguments):
-        shapes.add(arguments[6].shape)
+        shapes.add(arguments[7].shape)
         return learn(*arguments)
 
     monkeypatch.setattr(_learning, "learn", noting)
