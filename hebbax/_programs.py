@@ -114,9 +114,9 @@ def quick_jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments: program()(*arguments)
 
 
-BRIEF = 1e8
-"""Numbers that a program compiled in haste has made before another could be compiled well: measured
-on networks of BLUR, of a hundred million they take five seconds longer, and it four."""
+BRIEF = 5e7
+"""Numbers at most that a program compiled in haste may have to make: of networks of BLUR it made so
+many in two CPU seconds more than one compiled well, which takes three or four more to compile."""
 
 
 def jit_by_work(function: Callable[..., Any]) -> Callable[..., Any]:

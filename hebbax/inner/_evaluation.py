@@ -175,8 +175,8 @@ def _evaluate(
     k_tasks, k_nets, k_data = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(keys), 1, 0)
     test = _test_sets(family, k_tasks)
     rows = len(flags) * batch + int(flags.sum()) * test[0].shape[-2]
-    # A tenth, for the same program is often called for several rates and tasks.
-    brief = len(keys) * rows * numbers(sizes) <= BRIEF / 10
+    # A fifth, for the same program is often called for several rates and tasks.
+    brief = len(keys) * rows * numbers(sizes) <= BRIEF / 5
     if isinstance(family.goal, Classification):
         check_labels(f"the targets of {family.name}", test[1])
     lives = _begin(rule, theta, k_nets, sizes), jnp.zeros(len(keys), jnp.int32)

@@ -36,14 +36,20 @@ def check(rule, optimizer, activation, outputs):
     xs, ys = batches(outputs)
     found, predictions = hx.unroll(rule, theta, net, xs, ys)
     network, state = net.network, optimizer.init(net.network)
+
+    @jax.jit
+    def step(network, state, x, y):
+        def loss(network):
+            said = forward(network, x, activation)
+            return cross_entropy(said, y), said
+
+        gradient, said = jax.grad(loss, has_aux=True)(network)
+        change, state = updates(optimizer, gradient, state, network)
+        return said, optax.apply_updates(network, change), state
+
     for x, y, prediction in zip(xs, ys, predictions, strict=True):
-
-        def loss(n, x=x, y=y):
-            return cross_entropy(forward(n, x, activation), y)
-
-        np.testing.assert_allclose(prediction, forward(network, x, activation), atol=1e-5)
-        change, state = updates(optimizer, jax.grad(loss)(network), state, network)
-        network = optax.apply_updates(network, change)
+        said, network, state = step(network, state, x, y)
+        np.testing.assert_allclose(prediction, said, atol=1e-5)
     moved = float(jnp.abs(network.weights[0] - net.network.weights[0]).max())
     assert moved > 1e-3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found.network, network)

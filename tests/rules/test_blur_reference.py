@@ -31,8 +31,25 @@ pytestmark = pytest.mark.reference
 
 
 @eqx.filter_jit
-def run(rule, method, *arguments):
-    return getattr(rule, method)(*arguments)
+def forward_of(rule, theta, net, x):
+    return rule.forward(theta, net, x)
+
+
+@eqx.filter_jit
+def update(rule, theta, net, x, y):
+    """Return both passes, the network after its update, and what was predicted."""
+    forward = rule.forward(theta, net, x)
+    final = forward if y is None else rule.backward(theta, net, forward, y)
+    return forward, final, *rule.update(theta, net, x, y)
+
+
+@eqx.filter_jit
+def meta_gradient(rule, theta, net, xs, ys, x, target):
+    def loss(theta):
+        carried, _ = unroll(rule, theta, net, xs, ys)
+        return jnp.mean((rule.predict(theta, carried, x) - target) ** 2)
+
+    return jax.value_and_grad(loss)(theta)
 
 
 def activation(name):
@@ -170,11 +187,9 @@ def test_steps(file, dtype):
                 net = make_network(rule, case, previous, dtype)
             x = jnp.asarray(case[f"input_t{step}"], dtype)
             y = labels(case, f"target_t{step}", dtype) if step % every == 0 else None
-            forward = run(rule, "forward", theta, net, x)
+            forward, final, net, prediction = update(rule, theta, net, x, y)
             check_layers(forward, case, f"step{step}_fwd_", tolerance)
-            final = forward if y is None else run(rule, "backward", theta, net, forward, y)
             check_layers(final, case, f"step{step}_", tolerance)
-            net, prediction = run(rule, "update", theta, net, x, y)
             assert prediction.dtype == dtype
             np.testing.assert_array_equal(prediction, forward[-1][0].T)
             correct = None
@@ -184,7 +199,7 @@ def test_steps(file, dtype):
             previous = f"step{step}_"
         if dead_rows_matter(rule):
             net = make_network(rule, case, previous, dtype)
-        validation = run(rule, "forward", theta, net, jnp.asarray(case["val_input"], dtype))
+        validation = forward_of(rule, theta, net, jnp.asarray(case["val_input"], dtype))
         check_layers(validation, case, "val_", tolerance)
 
 
@@ -208,13 +223,9 @@ def test_meta_gradient(file, dtype):
         supervised = jnp.asarray([step % every == 0 for step in steps])
         # An update without labels changes nothing, so the rest is the unroll of the others.
         xs, ys = xs[supervised], ys[supervised]
-
-        def loss(theta):
-            carried, _ = unroll(rule, theta, net, xs, ys)
-            z = rule.predict(theta, carried, jnp.asarray(case["val_input"], dtype))
-            return jnp.mean((z - jnp.asarray(case["val_target"], dtype)) ** 2)
-
-        value, gradient = jax.jit(jax.value_and_grad(loss))(make_genome(rule, case, dtype))
+        asked = [jnp.asarray(case[name], dtype) for name in ("val_input", "val_target")]
+        theta = make_genome(rule, case, dtype)
+        value, gradient = meta_gradient(rule, theta, net, xs, ys, *asked)
     np.testing.assert_allclose(value, case["val_loss"], rtol=10 * TOLERANCE[dtype])
     recorded = {
         n: case[f"metagrad_{FIELDS.get(n, n)}"]

@@ -48,11 +48,12 @@ def test_one_member_is_a_blur_whose_synapses_fade(case, key):
         genome, f_tilde=jnp.exp(-0.08), eta_tilde=genome.eta_tilde * 8 / ensemble.ROWS
     )
     expected = jax.tree.map(lambda a: a[0], net.deep)
+    learn, alike = jax.jit(rule.update), jax.jit(blur.update)
     # Before anything is known, inputs are divided by a deviation a little above 1.
     seen = x / jnp.sqrt(1 + ensemble._LEAST_VARIANCE)
     for _ in range(3):
-        net, said = rule.update(theta, net, x, y)
-        expected, logits = blur.update(genome, expected, seen, y)
+        net, said = learn(theta, net, x, y)
+        expected, logits = alike(genome, expected, seen, y)
         np.testing.assert_allclose(said, jax.nn.log_softmax(logits), rtol=1e-4, atol=1e-4)
     for ours, theirs in zip(*map(jax.tree.leaves, (net.deep, expected)), strict=True):
         np.testing.assert_allclose(ours[0], theirs, rtol=1e-4, atol=1e-5)
@@ -96,7 +97,7 @@ def test_changes_grow_with_rows_only_so_far(case):
     theta, net, x, y = case
 
     def moved(times):
-        after, _ = RULE.update(theta, net, jnp.tile(x, (times, 1)), jnp.tile(y, (times, 1)))
+        after, _ = update(theta, net, jnp.tile(x, (times, 1)), jnp.tile(y, (times, 1)))
         return float(jnp.abs(after.deep.layers[1].weight - net.deep.layers[1].weight).sum())
 
     assert moved(2) == pytest.approx(2 * moved(1), rel=0.05)

@@ -45,10 +45,9 @@ def test_it_is_batch_normalisation(key, last):
         network = net.network
         return (net.perceptron.weights, net.perceptron.biases, network.gains, network.shifts)
 
-    expected = jax.tree.map(
-        lambda p, g: p - 0.3 * g, parameters(net), jax.grad(loss)(parameters(net))
-    )
-    after, _ = rule.update(theta, net, x, y)
+    gradient = jax.jit(jax.grad(loss))(parameters(net))
+    expected = jax.tree.map(lambda p, g: p - 0.3 * g, parameters(net), gradient)
+    after, _ = jax.jit(rule.update)(theta, net, x, y)
     close(parameters(after), expected, atol=1e-6)
     assert len(after.network.gains) == 1 + last
 
@@ -81,7 +80,7 @@ def test_predictions_use_stored_statistics(key):
     theta = rule.init(key)
     net = rule.init_network(theta, key, (5, 4, 3))
     x, y = batch(key)
-    net, _ = rule.update(theta, net, x, y)
+    net, _ = jax.jit(rule.update)(theta, net, x, y)
     whole = rule.predict(theta, net, x)
     np.testing.assert_allclose(rule.predict(theta, net, x[:1]), whole[:1], rtol=1e-5)
     np.testing.assert_allclose(net.network(x, jnp.tanh)[0], whole, rtol=1e-5)
