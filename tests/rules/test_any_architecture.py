@@ -180,12 +180,13 @@ EVERY_OPTION = {
 }
 
 
-# Each once in either place: residual blocks are normalised by default as well.
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("residual", "defaults"),
         ("local", "defaults"),
         ("convolutions", "stored norms, relative"),
+        ("local", "Oja of activations"),
         ("pooled", "Oja in full"),
         ("residual", "Oja of activations"),
     ],
