@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax._arguments import is_key
 from hebbax.devices import DeviceGrid, check_not_forked
 from hebbax.inner import check_theta
 from hebbax.losses import CLASSES, check_labels
@@ -109,7 +110,7 @@ class MetaTraining:
                 f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
                 f"got {self.method!r}."
             )
-        if not _is_key(self.key):
+        if not is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
         for family in self.all_families:
             if judged.classes_only and family.goal == CLASSES:
@@ -222,13 +223,6 @@ def _count(name: str, value: Any) -> int:
             else f"{name} must be a whole number, at least 1; got {value!r}."
         )
     return int(value)
-
-
-def _is_key(key: Any) -> bool:
-    if not isinstance(key, jax.Array):
-        return False
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return key.ndim == 0 if typed else key.ndim == 1 and key.dtype == jnp.uint32
 
 
 def _check_learnable(skeleton: PyTree) -> None:

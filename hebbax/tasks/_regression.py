@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
+from hebbax.data import check_rows, check_unmasked
 from hebbax.data import images as _images
 from hebbax.losses import AbstractGoal, Regression
-from hebbax.tasks._arrays import QUERY_FRACTION, check_inputs
+from hebbax.tasks._arrays import QUERY_FRACTION
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn
 
 TEST_POINTS = 2048
@@ -186,9 +187,9 @@ def _feedback(name: Any) -> Literal["residual", "target"]:
 
 
 def _rows(x_name: str, x: ArrayLike, y_name: str, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    rows = check_inputs(x_name, x)
-    values = np.asarray(y)
-    values = check_inputs(y_name, values[:, None] if values.ndim == 1 else values)
+    rows = check_rows(x_name, x)
+    values = check_unmasked(y_name, y)
+    values = check_rows(y_name, values[:, None] if values.ndim == 1 else values)
     if len(rows) != len(values):
         raise ValueError(
             f"{y_name} must have a row for each row of {x_name}; got {len(rows)} rows and "
