@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
 from hebbax.data import check_class_numbers, check_finite, check_rows, stratified
 from hebbax.data import images as _images
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, check_counts, one_hot
@@ -116,6 +117,7 @@ def from_arrays(
     masked values, if lengths differ, or if the labels are not 0..C-1; it says which array and what
     was found.
     """
+    check_arguments(from_arrays, locals())
     train_x, held_x = check_rows("x", x), check_rows("test_x", test_x)
     train_y, held_y = check_class_numbers("y", y), check_class_numbers("test_y", test_y)
     for (x_name, rows), (y_name, labels) in (

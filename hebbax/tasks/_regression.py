@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
 from hebbax.data import check_rows, check_unmasked
 from hebbax.data import images as _images
 from hebbax.losses import AbstractGoal, Regression
@@ -89,6 +90,7 @@ def regression(
     **Raises:** `ValueError` if an array has the wrong shape or holds what is not finite, lengths
     differ, there are fewer than two rows to learn from, or for an unknown feedback.
     """
+    check_arguments(regression, locals())
     if (test_x is None) != (test_y is None):
         raise ValueError("test_x and test_y must be given both, or neither.")
     judged_by = Regression(told=_feedback(feedback)) if goal is None else goal
@@ -177,6 +179,7 @@ def sinusoids(feedback: str = "residual") -> SinusoidFamily:
 
     **Raises:** `ValueError` for an unknown feedback.
     """
+    check_arguments(sinusoids, locals())
     return SinusoidFamily(judged_by=Regression(told=_feedback(feedback)))
 
 
