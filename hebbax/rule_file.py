@@ -120,6 +120,8 @@ def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
 
 
 def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
+    if not isinstance(rule, AbstractRule):
+        raise ValueError(f"rule must be one such as hebbax.Blur(); got {shown(rule)}.")
     family = family_name(type(rule))
     card = {} if card is None else card
     try:

@@ -257,3 +257,10 @@ def test_the_rule_read_computes_the_same(path, key):
         again.update(read, net, x, y),
         rule.update(theta, net, x, y),
     )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("rule", ["blur/toy", None, hx.Blur, 3])
+def test_what_is_no_rule_is_not_saved(rule, tmp_path, key):
+    with pytest.raises(ValueError, match=r"rule must be one such as hebbax\.Blur"):
+        hx.save_rule(tmp_path / "rule.safetensors", rule, hx.Blur().init(key))

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from hebbax._arguments import is_key
+from hebbax._errors import shown
+from hebbax._options import LARGEST
 from hebbax.devices import DeviceGrid, check_not_forked
 from hebbax.inner import check_theta
 from hebbax.losses import CLASSES, check_labels
@@ -220,8 +222,10 @@ def _count(name: str, value: Any) -> int:
         raise ValueError(
             f"{name} must be at least 1; got {value}."
             if whole
-            else f"{name} must be a whole number, at least 1; got {value!r}."
+            else f"{name} must be a whole number, at least 1; got {shown(value)}."
         )
+    if value > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}; got {shown(value)}.")
     return int(value)
 
 

@@ -44,6 +44,7 @@ class Called(hx.objectives.QueryCrossEntropy):
         ({"steps": True}, "steps must be a whole number, at least 1; got True"),
         ({"runs": 1.5}, "runs must be a whole number, at least 1; got 1.5"),
         ({"runs": float("nan")}, "runs must be a whole number, at least 1; got nan"),
+        ({"runs": 10**30}, "runs must be at most 4294967296; got 1000000"),
         ({"runs": True}, "runs must be a whole number, at least 1; got True"),
         ({"tasks": 0}, "tasks must be at least 1; got 0"),
         ({"checkpoint_every": 70}, "checkpoint_every must be a multiple of log_every, 50; got 70"),
