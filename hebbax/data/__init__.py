@@ -11,10 +11,6 @@ from hebbax.data._find import fetch as fetch
 from hebbax.data._load import load as load
 from hebbax.data._omniglot import DRAWERS as DRAWERS
 from hebbax.data._omniglot import SIDE as SIDE
-from hebbax.data._rows import check_class_numbers as check_class_numbers
-from hebbax.data._rows import check_finite as check_finite
-from hebbax.data._rows import check_rows as check_rows
-from hebbax.data._rows import check_unmasked as check_unmasked
 from hebbax.data._sources import names as names
 from hebbax.data._sources import source as source
 from hebbax.data._stream_file import read_stream_file as read_stream_file

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int32
 
 from hebbax._foreign import refusing
 from hebbax.data._archives import load_npz
-from hebbax.data._rows import check_rows
+from hebbax.data.rows import check_rows
 
 ENDINGS = (".npz", ".csv")
 NO_CLASS = ("", "nan", "inf", "-inf", "infinity", "-infinity")

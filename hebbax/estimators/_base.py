@@ -12,7 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
-from hebbax.data import check_unmasked
+from hebbax.data.rows import check_unmasked
 from hebbax.devices import check_not_forked
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule

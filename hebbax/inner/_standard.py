@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
 from hebbax._options import AT_LEAST_1, check_option
-from hebbax.data import check_rows
+from hebbax.data.rows import check_rows
 
 WINDOW = 500.0
 """Rows after which what has been seen counts 1/e of what is new."""

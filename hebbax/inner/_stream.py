@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from hebbax._arguments import check_arguments
 from hebbax._options import AT_LEAST_1, check_option
 from hebbax._programs import keep_programs
-from hebbax.data import check_class_numbers, check_rows
+from hebbax.data.rows import check_class_numbers, check_rows
 from hebbax.inner._checks import check_judged
 from hebbax.inner._finite import all_finite, warn_of_ends
 from hebbax.inner._standard import WINDOW, standardize_online

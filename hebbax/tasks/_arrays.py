@@ -10,8 +10,9 @@ from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from hebbax._arguments import check_arguments
-from hebbax.data import check_class_numbers, check_finite, check_rows, stratified
 from hebbax.data import images as _images
+from hebbax.data import stratified
+from hebbax.data.rows import check_class_numbers, check_finite, check_rows
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, check_counts, one_hot
 
 QUERY_FRACTION = 1 / 6

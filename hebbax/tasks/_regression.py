@@ -11,8 +11,8 @@ from jaxtyping import Array, Float32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from hebbax._arguments import check_arguments
-from hebbax.data import check_rows, check_unmasked
 from hebbax.data import images as _images
+from hebbax.data.rows import check_rows, check_unmasked
 from hebbax.losses import AbstractGoal, Regression
 from hebbax.tasks._arrays import QUERY_FRACTION
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn

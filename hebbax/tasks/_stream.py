@@ -7,7 +7,8 @@ from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
 from hebbax._arguments import check_arguments
-from hebbax.data import check_class_numbers, check_rows, load
+from hebbax.data import load
+from hebbax.data.rows import check_class_numbers, check_rows
 from hebbax.tasks._drift import sample_in_order
 from hebbax.tasks._family import AbstractFamily, Batches, Episode, check_counts, one_hot
 
