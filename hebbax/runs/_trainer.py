@@ -98,8 +98,7 @@ def meta_train(
     - `key`: decides every random number, together with the other arguments.
     - `directory`: where metrics, checkpoints and the best rule are written; if it holds a run
       with the same settings, that one is gone on with and ends with the same θ as if it had
-      never stopped. A rule of a family that `save_rule` does not know leaves checkpoints but
-      no rule file. None writes nothing.
+      never stopped. A rule that `save_rule` could not write is refused. None writes nothing.
     - `theta`: meta-parameters to start every run from, instead of `rule.init`; `runs` meet
       different tasks and batches then, for they would stay the same.
     - `runs`: genomes trained side by side from different initial θ on the same episodes, split

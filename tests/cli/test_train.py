@@ -107,6 +107,21 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "config",
+    ["[" * 10**5 + "]" * 10**5, "1" * 5000, "[]", '{"card": 3}', '{"card": {"recipe": [], '
+     '"options": {}}}', '{"card": {"recipe": "blur/toy", "options": 3}}', "\udc80", None],
+)  # fmt: skip
+def test_resume_of_a_stranger_s_configuration(refused, tmp_path, config):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if config is None:
+        os.mkfifo(folder / "config.json")
+    else:
+        (folder / "config.json").write_bytes(config.encode(errors="surrogateescape"))
+    assert "holds" in refused("train", "--resume", folder)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--resume",), "--resume needs the folder of a run"),
