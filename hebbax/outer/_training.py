@@ -15,7 +15,7 @@ from hebbax._arguments import is_key
 from hebbax._errors import shown
 from hebbax._options import LARGEST
 from hebbax.devices import DeviceGrid, check_not_forked
-from hebbax.inner import check_theta
+from hebbax.inner import check_theta, unroll
 from hebbax.losses import CLASSES, check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
@@ -85,6 +85,22 @@ class MetaTraining:
         _check_learnable(jax.eval_shape(self.rule.init, self.key))
         if self.theta is not None:
             _check_theta(self.theta, jax.eval_shape(self.rule.init, self.key))
+        for index in range(len(self.all_families)):
+            jax.eval_shape(lambda key, index=index: self._begin(key, index), self.key)
+
+    def _begin(self, key: PRNGKeyArray, index: int) -> PyTree:
+        """Begin a network of a family, and let it learn where not all rules can.
+
+        Rules refuse here, before a folder is made, sizes and targets that are not for them.
+        """
+        family, objective = self.all_families[index], self.course.objective
+        sizes = layer_sizes(self.all_families, index, self.units, objective)
+        theta = self.rule.init(key)
+        net = self.rule.init_network(theta, key, sizes)
+        if family.goal == CLASSES or not objective.supervised:
+            return net
+        episode = family.sample(key, steps=1, batch=objective.batch, query=objective.query)
+        return unroll(self.rule, theta, net, episode.x, episode.told)
 
     def _check_parts(self) -> None:
         if not isinstance(self.rule, AbstractRule):

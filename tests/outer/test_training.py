@@ -83,3 +83,12 @@ def test_first_thetas():
 
 def test_networks():
     assert training(rule=RULE, hidden=(3,)).networks() == {"2-3-2": 2 * 3 + 3 + 3 * 2 + 2}
+
+
+def test_networks_that_the_rule_cannot_make_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(ValueError, match="made for sizes"):
+        hx.meta_train(
+            hx.MetaRnn(inputs=2, outputs=1), XOR, OBJECTIVE, METHOD, hidden=(3,), steps=2,
+            key=jax.random.key(0), log_every=1, checkpoint_every=2, directory=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
