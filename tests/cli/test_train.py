@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load, load_file
 
 from hebbax.rule_file import read_rule_file
 
@@ -142,6 +142,21 @@ def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
     assert outcome.err.startswith("hebbax: --out run: ")
     assert f"{tmp_path / 'run'} holds a run with hidden = [2]" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_damaged_rule_file_is_written_anew_where_a_run_goes_on(hebbax, refused, tmp_path):
+    words = ("train", "blur/toy", *SHORT, "--out", "run")
+    assert hebbax(*words).status == 0
+    file = tmp_path / "run" / "rule.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert hebbax(*words).status == 0
+    np.testing.assert_equal(load_file(file), load(whole))
+    # Where there is no run, it is not ours.
+    file.write_bytes(whole[:-1])
+    (tmp_path / "run" / "config.json").unlink()
+    assert "truncated" in refused(*words)
+    assert file.read_bytes() == whole[:-1]
 
 
 def test_unwritable_folder(refused, tmp_path):
