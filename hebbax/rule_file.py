@@ -46,9 +46,10 @@ class ForeignRuleError(RuleFileError):
 
     def __init__(self, path: Path, family: str):
         self.family = family
+        name = family.rpartition(":")[2].rpartition("<locals>.")[2]
         super().__init__(
             f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
-            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
+            f"imported: pass its class, load_rule(path, rule={name}), or "
             f"register it with hebbax.register_rule."
         )
 
@@ -267,7 +268,7 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
     families = {**_registered, **FAMILIES}
     if family in families:
         return families[family]
-    if re.fullmatch(r"[\w.]+:[\w.]+", family):
+    if re.fullmatch(r"[\w.]+:[\w.<>]+", family):
         raise ForeignRuleError(path, family)
     raise RuleFileError(
         f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "
