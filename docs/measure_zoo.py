@@ -25,9 +25,9 @@ HEAD = f"""\
 Test accuracy on whole test sets, images at their full size, after as many updates of
 {zoo_table.BATCH} examples as the column says: mean of {SEEDS} networks with
 {zoo_table.HIDDEN[0]} hidden units. Adam has the best of 13 learning rates over four orders of
-magnitude, chosen on the test set for each column apart, which favours it. "-": not measured since
-synapses are bounded, before which they overflowed by then. `hebbax rules --evaluate` prints this
-table anew; `python docs/measure_zoo.py` wrote it, and the cards.
+magnitude, chosen on the test set for each column apart, which favours it. "-": numbers that are not
+finite. `hebbax rules --evaluate` prints this table anew; `python docs/measure_zoo.py` wrote it, and
+the cards. blur/stream, which learns from streams, is measured in `docs/results/streams.md`.
 """
 
 
@@ -68,18 +68,21 @@ def main(names: Sequence[str]) -> None:
         rules = {n: rule for n, rule in all_rules.items() if n in names or not names}
         if rules:
             rows = measure(rules, zoo_table.TASKS, adam=not names, **settings)
-            _write_cards(rules, rows, how)
+            _write_cards(rules, rows, how, all_rules)
     tables = (zoo_table.markdown(_rows(rules), "-") for rules in (batches, examples))
     PAGE.write_text("\n".join((HEAD, next(tables), ONLINE, next(tables))) + "\n")
 
 
-def _write_cards(names: Iterable[str], rows: list[dict], how: str) -> None:
+def _write_cards(
+    names: Iterable[str], rows: list[dict], how: str, all_names: Iterable[str]
+) -> None:
     adam = {row["task"]: row["accuracy"] for row in rows if row["rule"] == zoo_table.ADAM}
+    if not adam:
+        # Of the last measurement of all; not every card has one.
+        measured = _rows(all_names)
+        adam = {r["task"]: r["accuracy"] for r in measured if r["rule"] == zoo_table.ADAM}
     for name in names:
         rule, theta, card = read_rule_file(zoo.path(name))
-        if not adam:
-            # Of the last measurement of all.
-            adam = {result["data"]: result["adam"] for result in card["results"]}
         results = [
             {"data": row["task"]}
             | {key: row[key] for key in ("updates", "examples", "accuracy") if key in row}

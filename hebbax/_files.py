@@ -29,12 +29,17 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, 
     """
     # Not `save_file`, whose failures to write are no `OSError`.
     empty = {**metadata, "digest": _NONE.decode(), "digest_kind": "sha256"}
-    content = save(arrays, metadata=empty)
-    # Quotation marks within a value are escaped, so this is found nowhere else in a header.
-    begin = content.index(_MARK + _NONE) + len(_MARK)
-    digest = hashlib.sha256(content).hexdigest().encode()
-    content = content[:begin] + digest + content[begin + len(digest) :]
+    content = seal(save(arrays, metadata=empty))
     write_whole(path, lambda p: p.write_bytes(content))
+
+
+def seal(content: bytes) -> bytes:
+    """Return the bytes of a safetensors file with their digest where it holds one."""
+    # Quotation marks within a value are escaped, so this is found nowhere else in a header.
+    begin = content.index(_MARK) + len(_MARK)
+    end = begin + len(_NONE)
+    digest = hashlib.sha256(content[:begin] + _NONE + content[end:]).hexdigest().encode()
+    return content[:begin] + digest + content[end:]
 
 
 def check_digest(content: bytes) -> bool:
@@ -46,10 +51,7 @@ def check_digest(content: bytes) -> bool:
     begin = header.find(_MARK)
     if begin < 0 and _KIND not in header:
         return False
-    begin += len(_MARK)
-    end = begin + len(_NONE)
-    digest = hashlib.sha256(content[:begin] + _NONE + content[end:]).hexdigest().encode()
-    if content[begin:end] != digest or _KIND not in header:
+    if begin < 0 or _KIND not in header or seal(content) != content:
         raise ValueError("its content is not what was written: the digest differs")
     return True
 

@@ -7,6 +7,7 @@ listed: whatever goes wrong inside `refusing` is the file's fault.
 import contextlib
 import json
 import stat
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ def short(text: object, longest: int = LONGEST) -> str:
     """Return a text as one line of at most `longest` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey: files may hold anything.
+
+    Left out are control characters other than new lines and tabs, marks that turn the direction of
+    writing, and halves of characters.
+    """
+    return "".join(
+        c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
+    )
 
 
 def is_count(value: object, least: int = 1) -> bool:

@@ -119,6 +119,9 @@ def allows(annotation: Any, value: object, within: Range | None = None) -> bool:
             return False
         number: Any = value
         return bool(abs(number) <= FINITE) and (within is None or within.holds(float(number)))
+    if origin is collections.abc.Sequence:
+        items = _items(value)
+        return items is not None and all(allows(arguments[0], item, within) for item in items)
     if origin is collections.abc.Callable or annotation is collections.abc.Callable:
         return callable(value)
     kind = origin if isinstance(origin, type) else annotation
@@ -131,6 +134,16 @@ def _allows_items(arguments: tuple[Any, ...], value: tuple[Any, ...], within: Ra
     return len(arguments) == len(value) and all(
         allows(argument, item, within) for argument, item in zip(arguments, value, strict=True)
     )
+
+
+def _items(value: object) -> collections.abc.Sequence[Any] | None:
+    """Return what is in a row: a sequence that is no text, or an array of one axis."""
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+        array: Any = value
+        return array.tolist()
+    if isinstance(value, collections.abc.Sequence) and not isinstance(value, (str, bytes)):
+        return value
+    return None
 
 
 def _comparable(kind: Any) -> bool:
@@ -155,6 +168,8 @@ def describe(annotation: Any, within: Range | None = None) -> str:
         return f"one of {', '.join(map(str, arguments))}"
     if origin is tuple:
         return _describe_items(arguments, within)
+    if origin is collections.abc.Sequence:
+        return f"a sequence, each item {describe(arguments[0], within)}"
     if annotation is None or annotation is types.NoneType:
         return "None"
     words = "" if within is None else within.words()

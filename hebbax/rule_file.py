@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from safetensors import safe_open
 
 from hebbax import rules
 from hebbax._errors import shown
-from hebbax._files import write_arrays
-from hebbax._foreign import check_depth, is_count, parse_json, refusing, short, size_of
+from hebbax._files import check_digest, write_arrays
+from hebbax._foreign import check_depth, is_count, parse_json, read_at_most, refusing, short
 from hebbax._trees import from_arrays, to_arrays
 from hebbax.devices import check_not_forked
 from hebbax.rules import AbstractRule
@@ -45,9 +46,10 @@ class ForeignRuleError(RuleFileError):
 
     def __init__(self, path: Path, family: str):
         self.family = family
+        name = family.rpartition(":")[2].rpartition("<locals>.")[2]
         super().__init__(
             f"{path} holds a rule that is not of hebbax, {family!r}, and files do not say what is "
-            f"imported: pass its class, load_rule(path, rule={family.rpartition(':')[2]}), or "
+            f"imported: pass its class, load_rule(path, rule={name}), or "
             f"register it with hebbax.register_rule."
         )
 
@@ -120,6 +122,8 @@ def check_writable(rule: AbstractRule, card: dict[str, Any] | None) -> None:
 
 
 def _metadata(rule: AbstractRule, card: dict[str, Any] | None) -> dict[str, str]:
+    if not isinstance(rule, AbstractRule):
+        raise ValueError(f"rule must be one such as hebbax.Blur(); got {shown(rule)}.")
     family = family_name(type(rule))
     card = {} if card is None else card
     try:
@@ -186,19 +190,19 @@ def read_rule_file(
 ) -> tuple[AbstractRule, PyTree, dict[str, Any]]:
     """Return the rule, its θ and its card; `rule` as in `load_rule`.
 
-    θ comes in the precision that JAX has now, whatever that of the file.
+    θ comes in the precision that JAX has now, whatever that of the file. One written before rule
+    files had digests of their content is read with a `RuntimeWarning`.
 
     **Raises:** `FileNotFoundError`, or `RuleFileError` for whatever else is wrong: no regular
-    file, truncated, not safetensors, of another program, of a newer format, of a class that is
-    not known, with options or a card out of range, or arrays that do not fit the rule it
+    file, truncated, damaged, not safetensors, of another program, of a newer format, of a class
+    that is not known, with options or a card out of range, or arrays that do not fit the rule it
     describes or are not finite.
     """
     check_not_forked()
     path = Path(path)
     with refusing(f"{path} cannot be read", RuleFileError):
         found = path.exists()
-        if found and size_of(path) > LARGEST:
-            raise ValueError(f"it is longer than the {LARGEST:,} bytes of a rule file")
+        content = read_at_most(path, LARGEST) if found else b""
     if not found:
         raise FileNotFoundError(f"there is no rule file {path}.")
     arrays: dict[str, np.ndarray] = {}
@@ -212,6 +216,8 @@ def read_rule_file(
             arrays = {n: file.get_tensor(n) for n in file.keys()}
     if "hebbax_format" not in metadata:
         raise RuleFileError(f"{path} is a safetensors file of another program, not a rule file.")
+    with refusing(f"{path} is damaged", RuleFileError):
+        sealed = check_digest(content)
     number = metadata["hebbax_format"]
     if not (number.isascii() and number.isdecimal()):
         raise RuleFileError(f"{path} has the rule-file format {shown(number)}, which is no number.")
@@ -231,6 +237,13 @@ def read_rule_file(
     with refusing(f"{path} does not fit the card of a {shown(family)}", RuleFileError):
         card = parse_json(metadata["card"])
         _check_card(card)
+    if not sealed:
+        warnings.warn(
+            f"{path} was written by an older version of hebbax or by another program, without a "
+            f"digest of its content: whether it is whole cannot be told.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return found, theta, card
 
 
@@ -255,7 +268,7 @@ def _class_of(path: Path, family: str, rule: type[AbstractRule] | None) -> type[
     families = {**_registered, **FAMILIES}
     if family in families:
         return families[family]
-    if re.fullmatch(r"[\w.]+:[\w.]+", family):
+    if re.fullmatch(r"[\w.]+:[\w.<>]+", family):
         raise ForeignRuleError(path, family)
     raise RuleFileError(
         f"{path} holds a rule of the family {shown(family)}; this version of hebbax knows "

@@ -61,6 +61,17 @@ def test_the_caller_names_the_class(path):
         hx.load_rule(path, rule=hx.Blur)
 
 
+def test_of_a_class_made_in_a_function_the_same_is_said(tmp_path):
+    class Inner(Delta):
+        pass
+
+    path = tmp_path / "rule.safetensors"
+    hx.save_rule(path, Inner(), Inner().init(None))
+    with pytest.raises(hx.RuleFileError, match=r"load_rule\(path, rule=Inner\), or register it"):
+        hx.load_rule(path)
+    assert hx.load_rule(path, rule=Inner)[0] == Inner()
+
+
 def test_or_registers_it(path, unchecked):
     assert hx.register_rule(Delta) is Delta
     assert hx.load_rule(path)[0] == Delta(gain=0.5)

@@ -46,7 +46,7 @@ def refused(path):
     """Return a function that writes arrays and metadata and returns why they are refused."""
 
     def run(arrays, metadata):
-        save_file(arrays, path, metadata=metadata)
+        _files.write_arrays(path, arrays, metadata)
         with pytest.raises(hx.RuleFileError) as caught:
             hx.load_rule(path)
         assert str(path) in str(caught.value)
@@ -106,6 +106,27 @@ def test_truncated(path, parts, left):
         hx.load_rule(path)
 
 
+def test_a_flipped_bit_is_damage(path, parts):
+    """Of the numbers: the header has a shape that would notice, most of the time."""
+    whole = path.read_bytes()
+    for at in range(len(whole) - 4 * sum(a.size for a in parts[0].values()), len(whole), 7):
+        content = bytearray(whole)
+        content[at] ^= 1 << at % 8
+        path.write_bytes(content)
+        with pytest.raises(hx.RuleFileError, match=r"is damaged: .*the digest differs"):
+            hx.load_rule(path)
+
+
+def test_a_file_without_a_digest_is_read_with_a_word(path, parts):
+    arrays, metadata = parts
+    kept = {n: v for n, v in metadata.items() if not n.startswith("digest")}
+    save_file(arrays, path, metadata=kept)
+    with pytest.warns(RuntimeWarning, match="without a digest of its content") as warned:
+        rule, _ = hx.load_rule(path)
+    assert rule == hx.Blur()
+    assert len(warned) == 1
+
+
 @pytest.mark.parametrize(
     "content", [b"GIF89a" + bytes(100), b"\x80\x04\x95cos\nsystem\n", b"\xff" * 64]
 )
@@ -116,7 +137,7 @@ def test_not_safetensors(path, content):
 
 
 def test_of_another_program(refused, parts):
-    assert "of another program" in refused(parts[0], None)
+    assert "of another program" in refused(parts[0], {})
     assert "of another program" in refused({"weight": np.ones(3)}, {"format": "pt"})
 
 
@@ -257,3 +278,10 @@ def test_the_rule_read_computes_the_same(path, key):
         again.update(read, net, x, y),
         rule.update(theta, net, x, y),
     )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("rule", ["blur/toy", None, hx.Blur, 3])
+def test_what_is_no_rule_is_not_saved(rule, tmp_path, key):
+    with pytest.raises(ValueError, match=r"rule must be one such as hebbax\.Blur"):
+        hx.save_rule(tmp_path / "rule.safetensors", rule, hx.Blur().init(key))

@@ -41,6 +41,8 @@ DESCRIPTION = (
     "'hebbax COMMAND --help' lists a command's options; 'hebbax --version' prints the version."
 )
 
+LONGEST = 1500
+"""Characters of the one line that says what was bad."""
 COMMANDS = {
     kind.__name__.lower(): kind
     for kind in (Quickstart, Train, Doctor, Evaluate, Plot, Reproduce, Show, Rules, Data)
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BadInputError as error:
-        print(f"hebbax: {' '.join(printable(str(error)).split())}", file=sys.stderr)
+        print(f"hebbax: {short(printable(str(error)), LONGEST)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(f"interrupted; start again with: {shlex.join(['hebbax', *words])}", file=sys.stderr)
@@ -106,6 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except OSError as error:
+        if error.filename is not None:
+            # Whatever a command was given to read or write, wherever it was met.
+            file = printable(short(os.fsdecode(error.filename)))
+            print(f"hebbax: {file}: {error.strerror or error}.", file=sys.stderr)
+            return BAD_INPUT
         if not _is_output(error):
             raise
         _drop_output()
@@ -115,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_output(error: OSError) -> bool:
     """Return whether an error is that of a stream: those of files name their file."""
-    return error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
+    return error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF)
 
 
 def _drop_output() -> None:

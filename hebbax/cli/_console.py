@@ -3,10 +3,11 @@
 import json
 import math
 import sys
-import unicodedata
 from typing import Any
 
 from rich.console import Console
+
+from hebbax._foreign import printable as printable
 
 PIPED_WIDTH = 120
 """Columns where no terminal says how many it has."""
@@ -21,17 +22,6 @@ def console(stderr: bool = False) -> Console:
 def say(place: Console, text: str) -> None:
     """Print a line without folding it, so that paths and commands can be copied."""
     place.print(printable(text), soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return a text without what a terminal would obey: files may hold anything.
-
-    Left out are control characters other than new lines and tabs, marks that turn the direction of
-    writing, and halves of characters.
-    """
-    return "".join(
-        c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs")
-    )
 
 
 def print_json(value: Any) -> None:

@@ -17,7 +17,7 @@ from hebbax.cli._warned import heard, warn
 if TYPE_CHECKING:
     from hebbax.inner import Curves
     from hebbax.networks import Architecture
-    from hebbax.rules import Sizes
+    from hebbax.rules import AbstractRule, Sizes
 
 OPTIMIZERS = {
     "sgd": "SGD",
@@ -29,7 +29,7 @@ OPTIMIZERS = {
 NORMALIZED, UNTRAINED = "-normalized", "untrained"
 """Of `hebbax.inner.opponents`, which would take its time to import."""
 POINTS = (1, 2, 5)
-BATCH = 128
+STEPS, BATCH = 50, 128
 HIDDEN = (64,)
 ENDED = 1
 """The exit status where a rule's numbers ended before its lifetime did."""
@@ -69,7 +69,7 @@ class Evaluate(Command):
     """Units of the hidden layers; by default those that the rule was meta-trained with, as its card
     says, or 64 where it says nothing. None at all after --hidden: no hidden layers. Of a cnn or
     resnet, the channels; none for 16 and 32."""
-    steps: int = 50
+    steps: int = STEPS
     """Updates."""
     batch: int = BATCH
     """Examples in each update."""
@@ -94,6 +94,11 @@ class Evaluate(Command):
             return evaluate_on_stream(self)
         if self.task is None:
             raise BadInputError("--task or --stream is missing: on what is RULE to be judged?")
+        of_streams = {"chunk": CHUNK, "window": WINDOW, "raw": False, "figure": None}
+        for name, default in of_streams.items():
+            if getattr(self, name) != default:
+                given = "" if name == "raw" else f" {getattr(self, name)}"
+                raise BadInputError(f"--{name}{given} is for --stream, which is missing.")
         at_least(1, size=self.size, crop=self.crop)
         at_least(1, steps=self.steps, batch=self.batch, seeds=self.seeds)
         check_seed(self.seed)
@@ -115,16 +120,10 @@ class Evaluate(Command):
         check_name("--task", self.task, tasks.names())
         found = find_rule(self.rule, self.rule_class)
         hidden = self.layers(found.card)
-        if not found.rule.learns_from_labels:
-            raise BadInputError(
-                f"RULE {self.rule} makes features from unlabelled examples, so that its networks "
-                f"have no accuracy; hx.PlasticFeatures puts it to work."
-            )
-        if (1 if self.online else self.batch) < found.rule.least_batch:
-            raise BadInputError(
-                f"RULE {self.rule} learns nothing from fewer than {found.rule.least_batch} "
-                f"examples at once; got {'--online' if self.online else f'--batch {self.batch}'}."
-            )
+        if self.online:
+            self.check_rule(found.rule, 1, "--online")
+        else:
+            self.check_rule(found.rule, self.batch, f"--batch {self.batch}")
         with blame(f"--task {self.task}", ("size", "crop")):
             family = tasks.by_name(self.task, size=self.size, crop=self.crop)
         if self.online and family.goal.metric != "accuracy":
@@ -159,6 +158,29 @@ class Evaluate(Command):
         for sentence in ends:
             warn(f"{self.rule}: {sentence}")
         return ENDED if ends else 0
+
+    @staticmethod
+    def of_tasks() -> dict[str, Any]:
+        """Return the options that are for tasks only and have a default, with that."""
+        return {"steps": STEPS, "batch": BATCH, "online": False}
+
+    def check_rule(self, rule: "AbstractRule", rows: int, given: str) -> None:
+        """Refuse a rule that has no accuracy, or updates of fewer `rows` than it learns from.
+
+        `given`: the option that says how many rows there are.
+
+        **Raises:** `BadInputError`.
+        """
+        if not rule.learns_from_labels:
+            raise BadInputError(
+                f"RULE {self.rule} makes features from unlabelled examples, so that its networks "
+                f"have no accuracy; hx.PlasticFeatures puts it to work."
+            )
+        if rows < rule.least_batch:
+            raise BadInputError(
+                f"RULE {self.rule} learns nothing from fewer than {rule.least_batch} examples at "
+                f"once; got {given}."
+            )
 
     def check_length(self, card: dict[str, Any], updates: int) -> None:
         """Say so if there are more updates than the rule's card tells of."""

@@ -30,6 +30,7 @@ def evaluate_on_stream(options: Any) -> int:
 
     x, y, classes = _rows(str(options.stream))
     found = find_rule(options.rule, options.rule_class)
+    options.check_rule(found.rule, options.chunk, f"--chunk {options.chunk}")
     # A row of a stream is no image.
     hidden = dataclasses.replace(options, network="mlp").layers(found.card)
     sizes = (x.shape[1], *hidden, classes)
@@ -89,7 +90,10 @@ def _check(options: Any) -> None:
     if not options.window >= 1:
         raise BadInputError(f"--window must be at least 1; got {options.window}.")
     given = {name: getattr(options, name) for name in ("task", "size", "crop", "network")}
-    for name, value in {**given, "online": options.online or None}.items():
+    for name, default in options.of_tasks().items():
+        value = getattr(options, name)
+        given[name] = None if value == default else value
+    for name, value in given.items():
         if value is not None:
             raise BadInputError(f"--{name} is {value}, but --stream takes its place.")
     if options.figure is not None and options.figure.suffix.lower() not in FORMATS:

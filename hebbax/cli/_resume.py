@@ -1,13 +1,15 @@
 """`hebbax train --resume DIR`: the command line that the run in a folder was begun with."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hebbax._foreign import parse_json, read_at_most
 from hebbax.cli._errors import BadInputError, flag
 from hebbax.recipes import RECIPES
 
+LARGEST = 2**26
+"""Bytes of a configuration."""
 OPTION = "--resume"
 
 
@@ -39,14 +41,14 @@ def _recorded(folder: Path) -> tuple[str, dict[str, Any]]:
     """Return the recipe and the options that a run's configuration names."""
     file = folder / "config.json"
     try:
-        card = json.loads(file.read_text())["card"]
+        card = parse_json(read_at_most(file, LARGEST))["card"]
         recipe, options = card["recipe"], dict(card["options"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInputError(
             f"{OPTION} {folder} holds no run that 'hebbax train RECIPE' has begun ({file} cannot "
             f"be read, or names no recipe)."
         ) from error
-    if recipe not in RECIPES:
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         raise BadInputError(f"{OPTION} {folder} holds a run of {recipe!r}, which is no recipe.")
     return recipe, options
 

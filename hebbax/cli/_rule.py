@@ -114,8 +114,8 @@ def _path(name: str) -> Path:
         inside = path / "rule.safetensors"
         if not inside.is_file():
             raise BadInputError(
-                f"RULE {name} is a folder without a rule.safetensors; a run writes one at its "
-                f"first checkpoint."
+                f"RULE {name} is a folder without a rule.safetensors; a run writes one at the "
+                f"first checkpoint at which a validation loss is finite."
             )
         return inside
     if exists:

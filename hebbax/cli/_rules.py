@@ -34,7 +34,14 @@ class Rules(Command):
         """Do it."""
         at_least(1, seeds=self.seeds)
         at_least(5, updates=self.updates)
-        return self._evaluate() if self.evaluate else self._list()
+        if self.evaluate:
+            return self._evaluate()
+        for name in ("seeds", "updates", "out"):
+            if getattr(self, name) != getattr(type(self), name):
+                raise BadInputError(
+                    f"--{name} {getattr(self, name)} is for --evaluate, which is missing."
+                )
+        return self._list()
 
     def _list(self) -> int:
         from rich import box

@@ -115,13 +115,18 @@ class Train(Command):
         """Refuse to go on with a run of other options, of which the rule file keeps a record."""
         import jax
 
-        from hebbax.rule_file import read_rule_file
+        from hebbax.rule_file import RuleFileError, read_rule_file
 
         file = self.folder / "rule.safetensors"
         if not file.is_file():
             return
-        with blame(f"--out {self.folder}"):
+        try:
             card = read_rule_file(file)[2]
+        except RuleFileError as error:
+            # What a run's configuration tells as well is enough, and its rule is written anew.
+            if (self.folder / "config.json").is_file():
+                return
+            raise BadInputError(f"--out {self.folder}: {error}") from error
         if "recipe" in card and card["recipe"] != self.recipe.name:
             raise BadInputError(
                 f"--out {self.folder} holds a run of {card['recipe']}, not of {self.recipe.name}; "

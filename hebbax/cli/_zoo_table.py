@@ -10,7 +10,7 @@ import jax
 from jaxtyping import PyTree
 
 from hebbax import data, tasks, zoo
-from hebbax._foreign import refusing
+from hebbax._foreign import read_at_most, refusing
 from hebbax.inner import (
     RATES,
     Curves,
@@ -30,6 +30,8 @@ ONLINE = ("vsml/online",)
 EXAMPLES = (50, 100, 200, 500, 1000)
 """Numbers of examples in the table of the rules that learn online."""
 ADAM = "Adam, best rate"
+LARGEST = 2**26
+"""Bytes of a file of rows."""
 
 
 class Kept:
@@ -46,7 +48,7 @@ class Kept:
         if file is None or not file.exists():
             return
         with refusing(f"{file} does not hold the rows of a table"):
-            for line in file.read_text(encoding="utf-8").splitlines():
+            for line in read_at_most(file, LARGEST).decode().splitlines():
                 found = json.loads(line)
                 if found["about"] == self.about:
                     row = found["row"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hebbax.data._dataset import Dataset, check_pair
+from hebbax.data._dataset import Dataset, check_pair, whole_labels
 from hebbax.data._readers import load_npz
 from hebbax.data._sources import Source
 
@@ -21,8 +21,9 @@ def read_stream(entry: Source, paths: tuple[Path, ...]) -> Dataset:
         raise ValueError(
             f"{path} holds x as {x.dtype} {list(x.shape)}, not float32 [rows, {entry.shape[0]}]"
         )
-    if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
-        raise ValueError(f"{path} holds y as {y.dtype} {list(y.shape)}, not int [rows]")
-    y = y.astype(np.int32)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{path} holds what is not finite")
+    y = whole_labels(y, str(path))
     check_pair(x, y, len(entry.class_names), str(path), str(path))
+    y = y.astype(np.int32)
     return Dataset(entry.name, x, y, x[:0], y[:0], entry.class_names, path=path.parent)

@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import PyTree
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from hebbax._errors import shown
 from hebbax._options import AT_LEAST_1, allows
 from hebbax._programs import keep_programs
+from hebbax.data.rows import check_unmasked
 from hebbax.devices import check_not_forked
 from hebbax.estimators._inputs import Scaling, check_standardize
 from hebbax.estimators._rules import FoundRule, find_rule
@@ -26,6 +27,31 @@ FLOATS = (np.float64, np.float32)
 
 def _counts(value: Any) -> bool:
     return allows(Annotated[int, AT_LEAST_1], value)
+
+
+def unmasked(**arrays: Any) -> None:
+    """Refuse arrays with masked values, whose masks scikit-learn would lose.
+
+    **Raises:** `ValueError` naming the array.
+    """
+    for name, array in arrays.items():
+        if np.ma.isMaskedArray(array):
+            check_unmasked(name, array)
+
+
+def checked_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Return the weights of rows, 1 where none are given.
+
+    **Raises:** `ValueError` if they are not a number of at least 0 for each row, or too large to be
+    summed up.
+    """
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weight.sum()):
+            raise ValueError(
+                f"sample_weight must have a finite sum; got numbers up to {weight.max():.3g}."
+            )
+    return weight
 
 
 def check_counts(**counts: Any) -> None:
@@ -95,5 +121,6 @@ class PlasticEstimator(BaseEstimator):
     def _standardized(self, X: Any) -> np.ndarray:
         """Check and standardise what a fitted estimator is asked about."""
         check_not_forked()
+        unmasked(X=X)
         x: Any = validate_data(self, X, reset=False, dtype=[*FLOATS])
         return self._scaling.apply(x)

@@ -8,9 +8,10 @@ from jaxtyping import PyTree
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
-from hebbax.estimators._base import FLOATS
+from hebbax._errors import shown
+from hebbax.estimators._base import FLOATS, checked_weight, unmasked
 from hebbax.estimators._rows import Rows, distinct
 from hebbax.estimators._rules import STREAM_RULE, TABLE_RULE
 from hebbax.estimators._supervised import SupervisedEstimator
@@ -98,12 +99,13 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
 
         **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
-        before = self.__dict__.get("networks_") if self.warm_start else None
+        before = self._before()
         known: Any = self.__dict__.get("classes_", np.empty(0))
-        random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule)
+        random = self._begin_supervised(TABLE_RULE if self.rule is None else self.rule, before)
+        unmasked(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(self, X, y, dtype=[*FLOATS], reset=before is None)
         check_classification_targets(y)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = checked_weight(sample_weight, X)
         self.classes_ = np.unique(y[weight > 0])
         if before is not None and not np.array_equal(self.classes_, known):
             raise ValueError(
@@ -137,10 +139,10 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
         random = None
         if first:
             random = self._begin_supervised(STREAM_RULE if self.rule is None else self.rule)
+        unmasked(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(self, X, y, reset=first, dtype=[*FLOATS])
         check_classification_targets(y)
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self._check_chunk(X)
+        weight = checked_weight(sample_weight, X)
         if first:
             self.classes_ = np.unique(classes)
             self._check_classes()
@@ -157,6 +159,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
             )
         codes = np.searchsorted(self.classes_, y)
         weight = weight * self._class_weights(y, weight)[codes]
+        self._check_chunk(weight)
         self._learn_chunk(random, X, self._one_hot(codes), weight)
         return self
 
@@ -204,9 +207,15 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
     def _class_weights(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
             return np.ones(len(self.classes_))
-        return compute_class_weight(
+        weights = compute_class_weight(
             self.class_weight, classes=self.classes_, y=y, sample_weight=weight
         )
+        if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
+            raise ValueError(
+                f"class_weight must hold finite numbers of at least 0, not all of them 0; "
+                f"got {shown(self.class_weight)}."
+            )
+        return weights
 
     def _one_hot(self, codes: np.ndarray) -> np.ndarray:
         return np.eye(len(self.classes_), dtype=np.float32)[codes]

@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hebbax.estimators import _learning
-from hebbax.estimators._base import STEPS, PlasticEstimator, check_counts
+from hebbax.estimators._base import STEPS, PlasticEstimator, check_counts, unmasked
 from hebbax.estimators._inputs import Scaling, measure
 from hebbax.networks import Given, between
 from hebbax.rules import AbstractRule
@@ -94,6 +94,7 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
                 f"n_components must be {features} or None, since this rule was made for "
                 f"{features} features; got {self.n_components}."
             )
+        unmasked(X=X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         scaling = Scaling(measure(X), self.standardize)
         x = scaling.apply(X)

@@ -22,12 +22,12 @@ class Moments(NamedTuple):
     mean: np.ndarray
     squares: np.ndarray
 
-    def including(self, x: np.ndarray, keep: float = 1.0) -> "Moments":
+    def including(self, x: np.ndarray, keep: float = 1.0, name: str = "X") -> "Moments":
         """Return the moments of what has been seen and the rows of `x` (Chan et al., 1979).
 
         What had been seen before counts `keep` times.
         """
-        new, old = measure(x), keep * self.rows
+        new, old = measure(x, name=name), keep * self.rows
         rows = old + new.rows
         apart = new.mean - self.mean
         mean = self.mean + apart * (new.rows / rows)
@@ -40,15 +40,27 @@ class Moments(NamedTuple):
         return np.sqrt(self.squares / self.rows)
 
 
-def measure(x: np.ndarray, weight: np.ndarray | None = None) -> Moments:
-    """Return the moments of the rows of `x`, which count 1 or with their `weight`."""
+def measure(x: np.ndarray, weight: np.ndarray | None = None, name: str = "X") -> Moments:
+    """Return the moments of the rows of `x`, which count 1 or with their `weight`.
+
+    **Raises:** `ValueError`, which calls them `name`, if the squares of the numbers are too large.
+    """
     x = x.astype(np.float64, copy=False)
-    if weight is None:
-        mean = x.mean(axis=0)
-        return Moments(len(x), mean, np.square(x - mean).sum(axis=0))
-    rows = float(weight.sum())
-    mean = weight @ x / rows
-    return Moments(rows, mean, weight @ np.square(x - mean))
+    with np.errstate(over="ignore", invalid="ignore"):
+        if weight is None:
+            rows, mean = float(len(x)), x.mean(axis=0)
+            squares = np.square(x - mean).sum(axis=0)
+        else:
+            rows = float(weight.sum())
+            mean = weight @ x / rows
+            squares = weight @ np.square(x - mean)
+    if not np.isfinite(squares).all():
+        raise ValueError(f"{name} holds values too large to be standardised; got {_largest(x)}.")
+    return Moments(rows, mean, squares)
+
+
+def _largest(x: np.ndarray) -> str:
+    return f"numbers up to {np.abs(x).max():.3g}"
 
 
 def check_standardize(value: Any) -> None:

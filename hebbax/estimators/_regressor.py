@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import PyTree
 from sklearn.base import RegressorMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
-from hebbax.estimators._base import FLOATS
+from hebbax.estimators._base import FLOATS, checked_weight, unmasked
 from hebbax.estimators._inputs import Moments, measure
 from hebbax.estimators._rows import Rows, distinct
 from hebbax.estimators._rules import REGRESSION_RULE
@@ -67,13 +67,14 @@ class PlasticRegressor(RegressorMixin, SupervisedEstimator):
 
         **Raises:** `ValueError` for bad parameters or data, and if the networks overflow.
         """
-        before = self.__dict__.get("networks_") if self.warm_start else None
-        random = self._begin_supervised(REGRESSION_RULE if self.rule is None else self.rule)
+        before = self._before()
+        rule = REGRESSION_RULE if self.rule is None else self.rule
+        random = self._begin_supervised(rule, before)
         X, y, weight = self._checked(X, y, sample_weight, reset=before is None)
         if not (weight > 0).any():
             raise ValueError("sample_weight must be above 0 for some row; got zeros only.")
         rows = distinct(X, y, weight)
-        self._scale = measure(rows.y, rows.weight)
+        self._scale = measure(rows.y, rows.weight, "y")
         self._learn_table(before, rows, np.zeros(len(rows.y)), random)
         return self
 
@@ -89,8 +90,8 @@ class PlasticRegressor(RegressorMixin, SupervisedEstimator):
         if first:
             random = self._begin_supervised(REGRESSION_RULE if self.rule is None else self.rule)
         X, y, weight = self._checked(X, y, sample_weight, reset=first)
-        self._check_chunk(X)
-        self._scale = measure(y) if first else self._scale.including(y)
+        self._check_chunk(weight)
+        self._scale = measure(y, name="y") if first else self._scale.including(y, name="y")
         self._learn_chunk(random, X, self._standard(y), weight)
         return self
 
@@ -103,10 +104,11 @@ class PlasticRegressor(RegressorMixin, SupervisedEstimator):
         self, X: Any, y: Any, sample_weight: Any, reset: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return rows, targets `[n, out]` and weights."""
+        unmasked(X=X, y=y, sample_weight=sample_weight)
         X, y = validate_data(
             self, X, y, dtype=[*FLOATS], multi_output=True, y_numeric=True, reset=reset
         )
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weight = checked_weight(sample_weight, X)
         y = np.asarray(y, np.float64)
         flat = y.ndim == 1
         y = y[:, None] if flat else y

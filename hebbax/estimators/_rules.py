@@ -1,5 +1,6 @@
 """The rules that estimators may be given: a shipped one, a file, or a pair (rule, θ)."""
 
+import contextlib
 import difflib
 import os
 from pathlib import Path
@@ -9,7 +10,8 @@ from jaxtyping import PyTree
 
 from hebbax import zoo
 from hebbax._card import measured_updates, trained_updates
-from hebbax.inner import check_theta
+from hebbax._errors import shown
+from hebbax.inner import check_theta_of
 from hebbax.rule_file import read_rule_file
 from hebbax.rules import AbstractRule
 
@@ -45,24 +47,26 @@ def find_rule(given: Any) -> FoundRule:
     **Raises:** `ValueError` if it is none of these, or its file cannot be read.
     """
     if isinstance(given, (tuple, list)) and len(given) == 2 and isinstance(given[0], AbstractRule):
-        check_theta(given[1])
+        check_theta_of(given[0], given[1])
         return FoundRule(given[0], given[1], {})
     if not isinstance(given, (str, os.PathLike)):
         raise ValueError(
             f"rule must be the name of a shipped rule, a rule file or a pair (rule, theta); "
-            f"got {given!r}."
+            f"got {shown(given)}."
         )
     if given in zoo.list():
         return FoundRule(*read_rule_file(zoo.path(str(given))))
     path = Path(given)
-    if path.is_dir():
-        path = path / "rule.safetensors"
-    if path.is_file():
-        return FoundRule(*read_rule_file(path))
+    # A name that is too long for any file is none.
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            path = path / "rule.safetensors"
+        if path.is_file():
+            return FoundRule(*read_rule_file(path))
     shipped = zoo.list()
     near = difflib.get_close_matches(str(given), shipped, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
         f"rule must be a shipped rule ({', '.join(shipped) or 'this version has none'}), a rule "
-        f"file, a run directory or a pair (rule, theta); got {str(given)!r}.{hint}"
+        f"file, a run directory or a pair (rule, theta); got {shown(str(given))}.{hint}"
     )

@@ -9,13 +9,15 @@ import numpy as np
 from jaxtyping import PyTree
 from sklearn.utils.validation import check_is_fitted
 
+from hebbax._options import check_option
 from hebbax._programs import BRIEF
 from hebbax.estimators import _learning
 from hebbax.estimators._base import PlasticEstimator, check_counts
 from hebbax.estimators._inputs import Scaling, measure
 from hebbax.estimators._rows import Rows, deal, endless, spread
 from hebbax.losses import AbstractGoal
-from hebbax.networks import between, numbers
+from hebbax.networks import Units, as_units, between, numbers
+from hebbax.rules import AbstractRule
 
 PARTS = 5
 """Parts of the rows, one of which each network does not learn from but is judged by."""
@@ -59,6 +61,7 @@ class SupervisedEstimator(PlasticEstimator):
     n_updates_: int
     _goal: AbstractGoal
     _brief = False  # whether networks and data are so small that programs are compiled in haste
+    _drawn: tuple[AbstractRule, Units, int]
 
     @property
     def network_(self) -> PyTree:
@@ -66,8 +69,16 @@ class SupervisedEstimator(PlasticEstimator):
         check_is_fitted(self, "networks_")
         return jax.tree.map(lambda a: a[0], self.networks_)
 
-    def _begin_supervised(self, rule: Any) -> np.random.RandomState:
-        """Check parameters and rule. From here on the estimator is not fitted."""
+    def _before(self) -> PyTree | None:
+        """Return the networks to go on with, if there are any and `warm_start` says so."""
+        check_option("warm_start", self.warm_start, bool)
+        return self.__dict__.get("networks_") if self.warm_start else None
+
+    def _begin_supervised(self, rule: Any, before: PyTree | None = None) -> np.random.RandomState:
+        """Check parameters and rule, and that networks there are `before` are such as they say.
+
+        From here on the estimator is not fitted.
+        """
         for name in ("networks_", "temperature_", "updates_", "n_updates_"):
             self.__dict__.pop(name, None)
         check_counts(n_networks=self.n_networks)
@@ -81,12 +92,22 @@ class SupervisedEstimator(PlasticEstimator):
             )
         if not self.rule_.predicts_alone:
             raise ValueError(f"rule must predict each row by itself, which {kind} does not.")
+        if before is not None and self._drawn != self._settings():
+            raise ValueError(
+                "rule, hidden and n_networks must stay those of the first fit, whose networks "
+                "warm_start goes on with."
+            )
         return random
+
+    def _settings(self) -> tuple[AbstractRule, Units, int]:
+        """Return what decides the arrays of networks."""
+        return self.rule_, as_units(self.hidden), int(self.n_networks)
 
     def _draw(self, random: np.random.RandomState, inputs: int, outputs: int) -> PyTree:
         """Draw networks."""
         seeds = random.randint(2**31 - 1, size=int(self.n_networks)).tolist()
         sizes = between(self.hidden, inputs, outputs)
+        self._drawn = self._settings()
         return _learning.draw_many(self.rule_, self.theta_, seeds, sizes)
 
     def _judge(self, said: np.ndarray, rows: Rows) -> tuple[float, float]:
@@ -212,12 +233,14 @@ class SupervisedEstimator(PlasticEstimator):
 
     # Learning from a stream
 
-    def _check_chunk(self, X: np.ndarray) -> None:
-        least = self.rule_.least_batch
-        if len(X) < least:
+    def _check_chunk(self, weight: np.ndarray) -> None:
+        """Refuse rows of so few that count anything; none at all are taken, and nothing learnt."""
+        least, count = self.rule_.least_batch, int((weight > 0).sum())
+        if 0 < count < least:
             raise ValueError(
                 f"X must hold at least {least} rows for each call of partial_fit, for this "
-                f"{type(self.rule_).__name__} learns nothing from fewer; got {len(X)} sample(s)."
+                f"{type(self.rule_).__name__} learns nothing from fewer; got {count} sample(s)"
+                f"{'' if count == len(weight) else ' with a weight above 0'}."
             )
 
     def _learn_chunk(

@@ -1,5 +1,6 @@
 """A lifetime: updates in a row, and what a network is worth on the way."""
 
+from hebbax.inner._checks import check_theta_of as check_theta_of
 from hebbax.inner._evaluation import Curves as Curves
 from hebbax.inner._evaluation import evaluate as evaluate
 from hebbax.inner._finite import NotFiniteWarning as NotFiniteWarning

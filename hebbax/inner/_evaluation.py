@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
+from hebbax._arguments import check_arguments
 from hebbax._programs import BRIEF, jit_by_work, keep_programs, quick_jit
 from hebbax.inner._checks import check_judged
-from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
+from hebbax.inner._finite import all_finite, warn_of_ends
 from hebbax.inner._watching import watch
 from hebbax.losses import CLASSES, AbstractGoal, Classification, check_labels, targets
 from hebbax.networks import Given, Units, as_units, between, numbers
@@ -130,6 +131,7 @@ def measure(
     test_batch: int = 1000,
 ) -> tuple[Curves, Int[np.ndarray, " seeds"]]:
     """Do what `evaluate` does but warn; return after how many updates networks were finite, too."""
+    check_arguments(measure, locals())
     keep_programs()
     for name, value in {
         "steps": steps,
@@ -144,9 +146,8 @@ def measure(
         raise ValueError(f"at must hold numbers of updates from 1 to {steps}; got {at}.")
     flags = np.zeros(steps, bool)
     flags[np.asarray(points) - 1] = True
-    check_theta(theta)
+    check_judged(rule, theta, batch)
     key = jax.random.key(0) if key is None else key
-    check_judged(rule, batch)
     keys = jax.random.split(key, seeds)
     score, loss, lasted = _evaluate(
         rule, theta, family, as_units(hidden), batch, test_batch, keys, flags

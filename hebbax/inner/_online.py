@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from hebbax._arguments import check_arguments
+from hebbax._options import POSITIVE
 from hebbax._programs import keep_programs
 from hebbax.inner._checks import check_judged
-from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
+from hebbax.inner._finite import all_finite, warn_of_ends
 from hebbax.inner._tuning import at_each_rate
 from hebbax.inner._unrolling import unroll
 from hebbax.losses import check_classes, check_labels, correct
@@ -90,14 +92,14 @@ def measure_online(
     key: PRNGKeyArray | None = None,
 ) -> tuple[OnlineCurves, Bool[np.ndarray, "seeds steps"]]:
     """Do what `evaluate_online` does but warn; return when networks were finite, too."""
+    check_arguments(measure_online, locals())
     keep_programs()
     for name, value in {"steps": steps, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
-    check_theta(theta)
     key = jax.random.key(0) if key is None else key
     check_classes("evaluate_online", family.goal, family.name)
-    check_judged(rule, 1)
+    check_judged(rule, theta, 1)
     keys = jax.random.split(key, seeds)
     check_labels(f"the targets of {family.name}", _targets(family, key))
     found, finite = _lifetimes(rule, theta, family, as_units(hidden), steps, keys)
@@ -143,7 +145,7 @@ def best_online_backprop(
     optimizer: str,
     family: AbstractFamily,
     *,
-    rates: Sequence[float] | None = None,
+    rates: Sequence[Annotated[float, POSITIVE]] | None = None,
     activation: str = "tanh",
     **settings: Any,
 ) -> tuple[Float[np.ndarray, "seeds steps"], Float[np.ndarray, " steps"]]:
@@ -162,6 +164,7 @@ def best_online_backprop(
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate_online` refuses.
     """
+    check_arguments(best_online_backprop, locals())
     rates, lifetimes = at_each_rate(
         Backprop(optimizer, activation=activation),
         rates,

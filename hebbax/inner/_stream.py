@@ -3,20 +3,27 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Float32, Int, Key, PRNGKeyArray, PyTree
+from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
+from hebbax._options import AT_LEAST_1, check_option
 from hebbax._programs import keep_programs
-from hebbax.inner._finite import all_finite, check_theta, warn_of_ends
+from hebbax.data.rows import check_class_numbers, check_rows
+from hebbax.inner._checks import check_judged
+from hebbax.inner._finite import all_finite, warn_of_ends
 from hebbax.inner._standard import WINDOW, standardize_online
 from hebbax.rules import AbstractRule
 
 CHUNK = 32
+MOST_CLASSES = 2**15 - 1
+"""What is predicted is kept in 16 bits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +56,7 @@ class StreamCurves:
 
     def over_time(self, window: int = 1000) -> Float[np.ndarray, "seeds rows"]:
         """Return the share that was right of the last `window` rows, or of all so far if fewer."""
-        if window < 1:
-            raise ValueError(f"window must be at least 1 row; got {window}.")
+        check_option("window", window, Annotated[int, AT_LEAST_1])
         sums = np.cumsum(self.right, axis=1, dtype=float)
         before = np.zeros_like(sums)
         before[:, window:] = sums[:, :-window]
@@ -77,13 +83,13 @@ class StreamCurves:
 def evaluate_stream(
     rule: AbstractRule,
     theta: PyTree,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: ArrayLike,
+    y: ArrayLike,
     *,
     chunk: int = CHUNK,
-    hidden: Sequence[int] = (64,),
+    hidden: Sequence[Annotated[int, AT_LEAST_1]] = (64,),
     classes: int | None = None,
-    window: float | None = WINDOW,
+    window: Any = WINDOW,
     seeds: int = 1,
     key: PRNGKeyArray | None = None,
 ) -> StreamCurves:
@@ -104,39 +110,40 @@ def evaluate_stream(
 
     **Warns:** `NotFiniteWarning` if networks overflow, of how many and from which update on.
 
-    **Raises:** `ValueError` for settings out of range, arrays that do not belong together, or a θ
-    that is not finite.
+    **Raises:** `ValueError` for settings out of range, arrays that do not belong together or hold
+    what is masked or not finite, a rule that makes features or learns nothing from such chunks, and
+    a θ that is not finite or not the rule's.
     """
-    check_theta(theta)
-    thetas = jax.tree.map(lambda a: a[None], theta)
+    check_arguments(evaluate_stream, locals())
     rows, labels, classes = checked_stream(x, y, classes, window, chunk, seeds)
+    check_judged(rule, theta, chunk, "chunk")
+    thetas = jax.tree.map(lambda a: jnp.asarray(a)[None], theta)
     keys = jax.random.split(jax.random.key(0) if key is None else key, seeds)
-    found, finite, seconds = timed(rule, thetas, rows, labels, classes, chunk, tuple(hidden), keys)
+    found, finite, seconds = timed(rule, thetas, rows, labels, classes, chunk, hidden, keys)
     warn_of_ends(finite[0])
     return StreamCurves(found[0], labels, classes, seconds)
 
 
 def checked_stream(
-    x: Any, y: Any, classes: int | None, window: float | None, chunk: int, seeds: int
-) -> tuple[np.ndarray, np.ndarray, int]:
+    x: ArrayLike, y: ArrayLike, classes: int | None, window: float | None, chunk: int, seeds: int
+) -> tuple[Float32[np.ndarray, "rows in"], Int[np.ndarray, " rows"], int]:
     for name, value in {"chunk": chunk, "seeds": seeds}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1; got {value}.")
-    x, y = np.asarray(x), np.asarray(y)
-    if x.ndim != 2 or y.shape != x.shape[:1] or not len(x):
+    rows, labels = check_rows("x", x), check_class_numbers("y", y)
+    if len(rows) != len(labels):
         raise ValueError(
-            f"x must be [rows, in] and y [rows], with at least one row; got {list(x.shape)} and "
-            f"{list(y.shape)}."
+            f"y must have a class for each row of x; got {len(rows)} rows and {len(labels)} "
+            f"classes."
         )
-    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
-        raise ValueError("y must hold whole numbers from 0.")
-    least = max(2, int(y.max()) + 1)
-    if classes is not None and classes < least:
-        raise ValueError(f"classes must be at least {least} for these labels; got {classes}.")
-    rows = x.astype(np.float32) if window is None else standardize_online(x, window)
-    if not np.isfinite(rows).all():
-        raise ValueError("x holds what is not a number or not finite.")
-    return rows, y.astype(np.int32), least if classes is None else classes
+    least = max(2, int(labels.max()) + 1)
+    classes = least if classes is None else classes
+    if not least <= classes <= MOST_CLASSES:
+        raise ValueError(
+            f"classes must be from {least}, for these labels, to {MOST_CLASSES}; got {classes}."
+        )
+    rows = rows if window is None else standardize_online(rows, window)
+    return rows.astype(np.float32, copy=False), labels, classes
 
 
 def timed(
@@ -146,7 +153,7 @@ def timed(
     labels: np.ndarray,
     classes: int,
     chunk: int,
-    hidden: tuple[int, ...],
+    hidden: Sequence[int],
     keys: Key[Array, " seeds"],
 ) -> tuple[Int[np.ndarray, "thetas seeds rows"], Bool[np.ndarray, "thetas seeds chunks"], float]:
     """Return what networks of each θ predict, after which updates they were finite, and seconds.
@@ -156,8 +163,15 @@ def timed(
     keep_programs()
     missing = -len(rows) % chunk
     x = np.pad(rows, ((0, missing), (0, 0))).reshape(-1, chunk, rows.shape[1])
-    y = np.eye(classes, dtype=np.float32)[np.pad(labels, (0, missing))].reshape(-1, chunk, classes)
-    arguments = (rule, thetas, jnp.asarray(x), jnp.asarray(y), hidden, keys)
+    y = np.pad(labels, (0, missing)).reshape(-1, chunk, 1) == np.arange(classes)
+    arguments = (
+        rule,
+        thetas,
+        jnp.asarray(x),
+        jnp.asarray(y, jnp.float32),
+        tuple(map(int, hidden)),
+        keys,
+    )
     # Compiled apart, so that the clock measures learning only.
     lifetimes: Any = _lifetimes
     compiled = lifetimes.lower(*arguments).compile()

@@ -1,11 +1,13 @@
 """Opponents at their best: the step size chosen for each number of updates by itself."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
+from hebbax._arguments import check_arguments
+from hebbax._options import POSITIVE
 from hebbax.inner._evaluation import Curves, measure
 from hebbax.rules import AbstractRule, Backprop, LearningRate
 from hebbax.tasks import AbstractFamily
@@ -26,7 +28,7 @@ def best_backprop(
     optimizer: str,
     family: AbstractFamily,
     *,
-    rates: Sequence[float] | None = None,
+    rates: Sequence[Annotated[float, POSITIVE]] | None = None,
     activation: str = "tanh",
     normalization: Literal["batch"] | None = None,
     normalize_last: bool = False,
@@ -49,6 +51,7 @@ def best_backprop(
 
     **Raises:** `ValueError` for an unknown optimiser, no rates, or what `evaluate` refuses.
     """
+    check_arguments(best_backprop, locals())
     learner = Backprop(
         optimizer,
         activation=activation,
@@ -72,6 +75,7 @@ def best_untrained(
     **Returns:** `Curves`, and the step size `[points]` chosen at each point; None for a rule that
     nobody could set by hand.
     """
+    check_arguments(best_untrained, locals())
     candidates = rule.hand_set()
     if not candidates:
         return None

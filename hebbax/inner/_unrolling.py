@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from hebbax._options import check_option
 from hebbax.devices import check_not_forked
 from hebbax.losses import Targets, check_labels
 from hebbax.rules import AbstractRule
@@ -51,6 +52,7 @@ def unroll(
     **Raises:** `ValueError` if the shapes of `xs` and `ys` are not such, a rule of
     hebbax is given `ys` that are no labels, or `remat` is unknown.
     """
+    check_option("rule", rule, AbstractRule)
     if xs.ndim != 3 or xs.shape[0] < 1:
         raise ValueError(
             f"xs must have the shape [steps, batch, in] with at least one step; "

@@ -18,7 +18,7 @@ Units: TypeAlias = tuple[int, ...] | Architecture
 """Units of the hidden layers of a network, or what it is built of."""
 Hidden: TypeAlias = Units | tuple[Units, ...]
 """Those of all families' networks, or of each family's."""
-Given: TypeAlias = Sequence[int] | Architecture
+Given: TypeAlias = Sequence[Annotated[int, AT_LEAST_1]] | Architecture
 """How `Units` may be given."""
 
 

@@ -11,8 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from hebbax._arguments import is_key
+from hebbax._errors import shown
+from hebbax._options import LARGEST
 from hebbax.devices import DeviceGrid, check_not_forked
-from hebbax.inner import check_theta
+from hebbax.inner import check_theta, unroll
 from hebbax.losses import CLASSES, check_labels
 from hebbax.networks import Architectures, Given, Hidden, as_hidden, label
 from hebbax.outer._curriculum import Curriculum
@@ -82,6 +85,22 @@ class MetaTraining:
         _check_learnable(jax.eval_shape(self.rule.init, self.key))
         if self.theta is not None:
             _check_theta(self.theta, jax.eval_shape(self.rule.init, self.key))
+        for index in range(len(self.all_families)):
+            jax.eval_shape(lambda key, index=index: self._begin(key, index), self.key)
+
+    def _begin(self, key: PRNGKeyArray, index: int) -> PyTree:
+        """Begin a network of a family, and let it learn where not all rules can.
+
+        Rules refuse here, before a folder is made, sizes and targets that are not for them.
+        """
+        family, objective = self.all_families[index], self.course.objective
+        sizes = layer_sizes(self.all_families, index, self.units, objective)
+        theta = self.rule.init(key)
+        net = self.rule.init_network(theta, key, sizes)
+        if family.goal == CLASSES or not objective.supervised:
+            return net
+        episode = family.sample(key, steps=1, batch=objective.batch, query=objective.query)
+        return unroll(self.rule, theta, net, episode.x, episode.told)
 
     def _check_parts(self) -> None:
         if not isinstance(self.rule, AbstractRule):
@@ -109,7 +128,7 @@ class MetaTraining:
                 f"method must be one of hebbax.methods, such as Gradient(optax.adam(5e-4)); "
                 f"got {self.method!r}."
             )
-        if not _is_key(self.key):
+        if not is_key(self.key):
             raise ValueError(f"key must be one such as jax.random.key(0); got {self.key!r}.")
         for family in self.all_families:
             if judged.classes_only and family.goal == CLASSES:
@@ -219,16 +238,11 @@ def _count(name: str, value: Any) -> int:
         raise ValueError(
             f"{name} must be at least 1; got {value}."
             if whole
-            else f"{name} must be a whole number, at least 1; got {value!r}."
+            else f"{name} must be a whole number, at least 1; got {shown(value)}."
         )
+    if value > LARGEST:
+        raise ValueError(f"{name} must be at most {LARGEST}; got {shown(value)}.")
     return int(value)
-
-
-def _is_key(key: Any) -> bool:
-    if not isinstance(key, jax.Array):
-        return False
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return key.ndim == 0 if typed else key.ndim == 1 and key.dtype == jnp.uint32
 
 
 def _check_learnable(skeleton: PyTree) -> None:

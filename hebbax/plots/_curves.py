@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from hebbax._foreign import printable
 from hebbax._programs import quick_jit
 from hebbax.inner import Curves, check_theta
 from hebbax.losses import accuracy, check_classes
@@ -34,6 +35,11 @@ PANEL = 2.3
 """Side of a panel in inches."""
 POINTS_SHOWN = 150
 """Test points drawn over a decision region; more would hide it."""
+
+
+def worded(text: str) -> str:
+    """Return a text of anybody's as pictures show it: no formulas, nothing that terminals obey."""
+    return printable(text).replace("$", r"\$")
 
 
 class Picture(Figure):
@@ -93,7 +99,7 @@ def learning_curves(
                 low, high = np.clip([low, high], 0, 1)
             axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
             axes.plot(curve.steps, mean, color=colour, linewidth=1.8)
-        axes.set_title(task, fontsize=10, color=INK)
+        axes.set_title(worded(task), fontsize=10, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 5, 10]))
         if index + columns >= len(tasks):
             axes.set_xlabel("updates", color=INK)
@@ -103,8 +109,8 @@ def learning_curves(
     for axes in grid[len(tasks) :]:
         axes.set_visible(False)
     handles = [
-        Line2D([], [], color=LEARNER_COLOURS[i % len(LEARNER_COLOURS)], linewidth=2.5, label=name)
-        for i, name in enumerate(learners)
+        Line2D([], [], color=LEARNER_COLOURS[i % len(LEARNER_COLOURS)], linewidth=2.5, label=look)
+        for i, look in enumerate(map(worded, learners))
     ]
     if ended:
         handles.append(
@@ -113,7 +119,7 @@ def learning_curves(
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     many = " or ".join(map(str, sorted(seeds)))
     note = f"mean and standard deviation of {many} networks, each from fresh synapses"
-    figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=11, color=INK)
+    figure.suptitle(note if title is None else worded(f"{title}\n{note}"), fontsize=11, color=INK)
     return figure
 
 
@@ -182,7 +188,7 @@ def decision_regions(
                 axes.set_title(words.get(count, f"{count} updates"), fontsize=10, color=INK)
         row[0].set_ylabel(family.name.replace("_", " "), fontsize=11, color=INK)
     note = "one network a row, its inputs across and up; colour: prediction, dots: test points"
-    figure.suptitle(note if title is None else f"{title}\n{note}", fontsize=11, color=INK)
+    figure.suptitle(note if title is None else worded(f"{title}\n{note}"), fontsize=11, color=INK)
     return figure
 
 

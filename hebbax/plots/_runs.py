@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from hebbax._errors import check_choice
-from hebbax.plots._curves import GRID, INK, Picture, tidy
+from hebbax.plots._curves import GRID, INK, Picture, tidy, worded
 from hebbax.runs import RunLog
 
 # Okabe and Ito's colours, the ones that are farthest apart first.
@@ -94,7 +94,7 @@ def run_curves(
     for index, (axes, metric) in enumerate(zip(grid, metrics, strict=False)):
         tidy(axes)
         _panel(axes, logs, metric)
-        axes.set_ylabel(_label(metric, logs), color=INK)
+        axes.set_ylabel(worded(_label(metric, logs)), color=INK)
         if index + columns >= len(metrics):
             axes.set_xlabel("meta-steps", color=INK)
             axes.tick_params(labelbottom=True)
@@ -113,7 +113,7 @@ def run_curves(
     if title is None and len(logs) == 1:
         title = _title(*next(iter(logs.items())))
     if title:
-        figure.suptitle(title, fontsize=11, color=INK)
+        figure.suptitle(worded(title), fontsize=11, color=INK)
     return figure
 
 
@@ -246,7 +246,7 @@ def _label(metric: str, logs: Mapping[str, RunLog]) -> str:
 
 def _handles(logs: Mapping[str, RunLog], metrics: Sequence[str]) -> list[Line2D]:
     handles = [
-        Line2D([], [], linewidth=2.2, label=_name(name, log, len(logs) > 1), **_look(index))
+        Line2D([], [], linewidth=2.2, label=worded(_name(name, log, len(logs) > 1)), **_look(index))
         for index, (name, log) in enumerate(logs.items())
     ]
     single = RUN_COLOURS[0] if len(logs) == 1 else MARK

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hebbax.inner import StreamCurves
-from hebbax.plots._curves import LEARNER_COLOURS, Picture, tidy
+from hebbax.plots._curves import LEARNER_COLOURS, Picture, tidy, worded
 
 POINTS = 600
 """Points drawn of a line; a stream has more rows than a picture has pixels."""
@@ -44,7 +44,7 @@ def stream_curves(
         mean, spread = over_time[:, points].mean(axis=0), over_time[:, points].std(axis=0)
         ended = (curves.predicted < 0).any(axis=0)
         label = f"{name}, numbers end in row {np.argmax(ended) + 1:,}" if ended.any() else name
-        axes.plot(points + 1, mean, color=colour, linewidth=1.2, label=label)
+        axes.plot(points + 1, mean, color=colour, linewidth=1.2, label=worded(label))
         axes.fill_between(
             points + 1, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0
         )
@@ -54,6 +54,6 @@ def stream_curves(
     axes.set_xlabel("rows")
     axes.set_ylabel(f"right of the last {window:,}")
     if title is not None:
-        axes.set_title(title, loc="left")
+        axes.set_title(worded(title), loc="left")
     axes.legend(frameon=False, fontsize="small", ncols=3)
     return figure

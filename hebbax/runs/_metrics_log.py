@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hebbax._files import write_whole
+from hebbax._foreign import parse_json, read_at_most
+
+LARGEST = 2**30
+"""Bytes of a log."""
 
 
 class MetricsLog:
@@ -68,8 +72,8 @@ class MetricsLog:
         anew, with a warning: only the past is lost with it, the run is not.
         """
         try:
-            content = self.path.read_bytes()
-        except OSError:
+            content = read_at_most(self.path, LARGEST)
+        except (OSError, ValueError):
             content = b""
         kept = content[: mark["bytes"]]
         digest = hashlib.sha256(kept)
@@ -117,7 +121,7 @@ def _line(row: bytes) -> dict[str, Any]:
             return [number(each) for each in value]
         return math.nan if value is None else value
 
-    return {name: number(value) for name, value in json.loads(row).items()}
+    return {name: number(value) for name, value in parse_json(row).items()}
 
 
 def _readable(content: bytes, lines: int) -> list[dict[str, Any]]:

@@ -103,7 +103,7 @@ class Run:
             folder.log.begin()
             return
         self.step, (self.state, theta), about = found
-        self.stage = about["stage"]
+        self.stage = min(about.get("stage", 0), len(self.training.course.unrolls) - 1)
         self.best = Best(theta, **about["best"])
         self.start_loss = about.get("start_loss")
         if self.step > self.training.steps:

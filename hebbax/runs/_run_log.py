@@ -9,10 +9,8 @@ import numpy as np
 
 from hebbax._errors import shown
 from hebbax._foreign import is_count, parse_json, read_at_most
+from hebbax.runs._metrics_log import LARGEST
 from hebbax.runs._run_directory import read_config
-
-LARGEST = 2**30
-"""Bytes of a log."""
 
 NOT_METRICS = ("step", "diverged", "synchronized_on")
 

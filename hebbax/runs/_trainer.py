@@ -8,6 +8,7 @@ from typing import Any, overload
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from hebbax._errors import shown
 from hebbax._programs import keep_programs
 from hebbax.devices import check_not_forked, is_first_process
 from hebbax.networks import Architectures, Given
@@ -98,8 +99,7 @@ def meta_train(
     - `key`: decides every random number, together with the other arguments.
     - `directory`: where metrics, checkpoints and the best rule are written; if it holds a run
       with the same settings, that one is gone on with and ends with the same θ as if it had
-      never stopped. A rule of a family that `save_rule` does not know leaves checkpoints but
-      no rule file. None writes nothing.
+      never stopped. A rule that `save_rule` could not write is refused. None writes nothing.
     - `theta`: meta-parameters to start every run from, instead of `rule.init`; `runs` meet
       different tasks and batches then, for they would stay the same.
     - `runs`: genomes trained side by side from different initial θ on the same episodes, split
@@ -147,7 +147,7 @@ def meta_train(
         )
     keep_programs()
     training = as_training(rule, *others, **settings)
-    directory = None if directory is None else Path(directory).absolute()
+    directory = None if directory is None else _folder(directory)
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ValueError(
@@ -171,6 +171,13 @@ def meta_train(
         listeners = tuple(callbacks) if is_first_process() else ()
         with _listening(listeners, run.step, run.history):
             return run.go(listeners, progress)
+
+
+def _folder(directory: str | Path) -> Path:
+    """Return where a run is to lie, absolute. **Raises:** `ValueError` for what is no path."""
+    if not isinstance(directory, (str, Path)) or str(directory) == "" or "\0" in str(directory):
+        raise ValueError(f"directory must be None or the path of a folder; got {shown(directory)}.")
+    return Path(directory).absolute()
 
 
 @contextlib.contextmanager

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from hebbax._files import check_digest, write_arrays
+from hebbax._foreign import is_count, parse_json, refusing, size_of
 
 KEPT = 3
 State = TypeVar("State")
@@ -71,14 +72,13 @@ def load(
     problems: list[str] = []
     for path in reversed(paths):
         try:
-            sealed = check_digest(path.read_bytes())
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
-            step, about = int(metadata["step"]), json.loads(metadata["about"])
-            if path != _path(directory, step):
-                raise ValueError(f"it is the checkpoint of step {step}")
-            if sealed and run is not None and metadata["run"] != run:
+            with refusing("it cannot be used"):
+                sealed, metadata, arrays = _read(path)
+                step, about = int(metadata["step"]), parse_json(metadata["about"])
+                _check_about(about)
+                if path != _path(directory, step):
+                    raise ValueError(f"it is the checkpoint of step {step}")
+            if sealed and run is not None and metadata.get("run") != run:
                 raise CheckpointError(
                     f"{path} is a checkpoint of another run, with other settings than those of "
                     f"{directory / 'config.json'}; remove it, or give another directory."
@@ -86,8 +86,8 @@ def load(
             state = restore(arrays)
         except CheckpointError:
             raise
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            problems.append(f"{path.name}: {error}")
+        except ValueError as error:
+            problems.append(f"{path.name}: {str(error).removesuffix('.')}")
             continue
         if problems:
             _warn(
@@ -106,6 +106,27 @@ def load(
             f"({'; '.join(problems)}); give another directory or remove them."
         )
     return None
+
+
+def _read(path: Path) -> tuple[bool, dict[str, str], dict[str, np.ndarray]]:
+    """Return whether a checkpoint holds its digest, its metadata and its arrays."""
+    size_of(path)
+    sealed = check_digest(path.read_bytes())
+    with safe_open(path, framework="numpy") as file:
+        return sealed, file.metadata() or {}, {n: file.get_tensor(n) for n in file.keys()}
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """Refuse what is kept beside a state where it is not what `save` is given by a run.
+
+    **Raises:** `ValueError`, or whatever Python says of things of other types.
+    """
+    best, log = about["best"], about.get("log", {"bytes": 0, "lines": 0})
+    counts = about.get("stage", 0), best["run"], best["step"], log["bytes"], log["lines"]
+    if not all(is_count(count, least=0) for count in counts):
+        raise ValueError("it does not say where the run was")
+    if not all(isinstance(loss, (float, int)) for loss in (best["loss"], *about.get("judged", ()))):
+        raise ValueError("it does not say how the run was judged")
 
 
 def _warn(message: str) -> None:

@@ -6,11 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray
+from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
 from hebbax.data import images as _images
 from hebbax.data import stratified
+from hebbax.data.rows import check_class_numbers, check_finite, check_rows
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, check_counts, one_hot
 
 QUERY_FRACTION = 1 / 6
@@ -116,8 +118,9 @@ def from_arrays(
     masked values, if lengths differ, or if the labels are not 0..C-1; it says which array and what
     was found.
     """
-    train_x, held_x = check_inputs("x", x), check_inputs("test_x", test_x)
-    train_y, held_y = _check_labels("y", y), _check_labels("test_y", test_y)
+    check_arguments(from_arrays, locals())
+    train_x, held_x = check_rows("x", x), check_rows("test_x", test_x)
+    train_y, held_y = check_class_numbers("y", y), check_class_numbers("test_y", test_y)
     for (x_name, rows), (y_name, labels) in (
         (("x", train_x), ("y", train_y)),
         (("test_x", held_x), ("test_y", held_y)),
@@ -151,57 +154,7 @@ def from_arrays(
         )
     if standardize:
         train_x, held_x = _images.standardize(train_x, held_x, per_feature=True)
-        _check_finite("x", train_x)
-        _check_finite("test_x", held_x)
+        check_finite("x", train_x)
+        check_finite("test_x", held_x)
     train_x, held_x = train_x.astype(np.float32, copy=False), held_x.astype(np.float32, copy=False)
     return build(name, train_x, train_y, held_x, held_y, classes, image)
-
-
-def _array(name: str, values: ArrayLike) -> np.ndarray:
-    parts = values if isinstance(values, list | tuple) else [values]
-    if any(np.ma.is_masked(part) for part in parts):
-        raise ValueError(f"{name} must have a value everywhere; got an array with masked values.")
-    return np.asarray(values)
-
-
-def check_inputs(name: str, values: ArrayLike) -> Float[np.ndarray, "n in"]:
-    array = _array(name, values)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have two axes [n, in]; got the shape {array.shape}.")
-    if 0 in array.shape:
-        raise ValueError(f"{name} must not be empty; got the shape {array.shape}.")
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"{name} must hold real numbers; got {array.dtype}.")
-    # What single precision holds exactly does not need double.
-    exact = array.dtype == np.float32 or array.dtype.itemsize <= 2
-    array = array.astype(np.float32 if exact else np.float64)
-    with np.errstate(over="ignore"):
-        _check_finite(name, array.astype(np.float32, copy=False))
-    return array
-
-
-def _check_finite(name: str, array: Float32[np.ndarray, "n in"]) -> None:
-    bad = ~np.isfinite(array).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        column = int(np.argmax(~np.isfinite(array[row])))
-        raise ValueError(
-            f"{name} must be finite as float32; got {array[row, column]} in row {row}, column "
-            f"{column}."
-        )
-
-
-def _check_labels(name: str, values: ArrayLike) -> Int32[np.ndarray, "n"]:
-    array = _array(name, values)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have one axis [n]; got the shape {array.shape}.")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} must hold whole numbers; got {array.dtype}.")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty; got no labels.")
-    if array.min() < 0:
-        row = int(np.argmax(array < 0))
-        raise ValueError(f"{name} must count classes from 0; got {int(array[row])} in row {row}.")
-    if array.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"{name} must hold class numbers below 2³¹; got {int(array.max())}.")
-    return array.astype(np.int32)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax._options import NOT_NEGATIVE, SHARE, Range, check_option
 from hebbax.losses import AbstractGoal
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, not_drawn
@@ -157,6 +158,7 @@ def augmented(
 
     **Raises:** `ValueError` for settings out of range, or images to be shifted that are not square.
     """
+    check_arguments(augmented, {"family": family, "permute": permute})
     for name, value in (("mask", mask), ("example_mask", example_mask), ("fade", fade)):
         check_option(name, value, Annotated[float, Range(0, 1, open_high=True)])
     check_option("invert", invert, Annotated[float, SHARE])

@@ -1,5 +1,6 @@
 """Families by name, for the command line and for recipes."""
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
 from hebbax.data import TOYS
 from hebbax.tasks._datasets import IMAGES, STREAMS, TABULAR, images, tabular
@@ -23,6 +24,7 @@ def by_name(name: str, size: int | None = None, crop: int | None = None) -> Abst
     **Raises:** `ValueError` for an unknown name or an option the family does not have; what the
     constructor raises.
     """
+    check_arguments(by_name, locals())
     if name in IMAGES:
         return images(name, size=size, crop=crop)
     check_choice("task", name, names())

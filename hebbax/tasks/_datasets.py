@@ -2,13 +2,15 @@
 
 import functools
 import os
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
-from hebbax._options import Range, check_option
+from hebbax._options import Range, as_tuple, check_option
 from hebbax.data import images as _images
 from hebbax.data import load, source
 from hebbax.data import names as data_names
@@ -29,7 +31,7 @@ def images(
     name: str,
     size: int | None = None,
     crop: int | None = None,
-    classes: tuple[int, ...] | None = None,
+    classes: Sequence[int] | None = None,
     standardize: bool | Literal["pixels"] = True,
 ) -> ArrayFamily:
     """Classification of images, one row an image with its pixels (and channels) in a line.
@@ -49,12 +51,14 @@ def images(
     **Raises:** `ValueError` for an unknown name, an impossible size, crop or choice of classes;
     what `hebbax.data.load` raises.
     """
+    given = {"name": name, "size": size, "crop": crop, "standardize": standardize}
+    check_arguments(images, given)
     check_choice("set of images", name, IMAGES)
     if not isinstance(standardize, bool):
         check_choice("standardize", standardize, ("pixels",))
     if size is not None:
         check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
-    chosen = None if classes is None else _check_classes(name, tuple(classes))
+    chosen = None if classes is None else _check_classes(name, as_tuple(classes))
     # The environment is part of the key, for it decides which files are read.
     return _images_cached(name, size, crop, chosen, standardize, os.environ.get("HEBBAX_DATA"))
 
@@ -135,10 +139,10 @@ def _label(name: str, size: int | None, crop: int | None, classes: tuple[int, ..
 
 def digits(size: int | None = None, crop: int | None = None) -> ArrayFamily:
     """The 8 x 8 digits that come with scikit-learn; needs no download."""
+    check_arguments(digits, locals())
     return images("digits", size=size, crop=crop)
 
 
-@functools.lru_cache(maxsize=8)
 def tabular(name: str) -> ArrayFamily:
     """A table of measurements, each column with mean 0 and deviation 1.
 
@@ -148,6 +152,12 @@ def tabular(name: str) -> ArrayFamily:
     banknote_authentication, ecoli, ionosphere, mammography, phoneme, pima_diabetes, sonar,
     wheat_seeds and winequality_red; what `hebbax.data.load` raises.
     """
+    check_arguments(tabular, locals())
+    return _tabular(name)
+
+
+@functools.lru_cache(maxsize=8)
+def _tabular(name: str) -> ArrayFamily:
     check_choice("table", name, TABULAR)
     dataset = load(name)
     train_x, test_x = _images.standardize(dataset.train_x, dataset.test_x, per_feature=True)

@@ -1,5 +1,6 @@
 """`drifting`: families of tasks that change with time, by name."""
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
 from hebbax.tasks._datasets import digits
 from hebbax.tasks._drift import DriftingFamily
@@ -27,6 +28,7 @@ def drifting(name: str, inputs: int | None = None, outputs: int | None = None) -
 
     **Raises:** `ValueError` for an unknown name, or sizes that are too small or not to be chosen.
     """
+    check_arguments(drifting, locals())
     check_choice("drifting family", name, DRIFTING)
     if name in _DIGITS:
         if inputs is not None or outputs is not None:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
 from hebbax.tasks._arrays import ArrayFamily
 from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
@@ -76,6 +77,7 @@ def drifting_images(images: ArrayFamily, change: str = "permuted") -> DriftingIm
 
     **Raises:** `ValueError` for another change, or images that are not square.
     """
+    check_arguments(drifting_images, locals())
     check_choice("change", change, CHANGES)
     side = round(images.inputs**0.5)
     if side**2 != images.inputs:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from hebbax._arguments import check_arguments
 from hebbax._options import Range, check_option
 from hebbax.tasks._family import (
     AbstractFamily,
@@ -172,6 +173,7 @@ def glyphs(
 
     **Raises:** `ValueError` for settings out of range.
     """
+    check_arguments(glyphs, {"pose": pose})
     check_option("size", size, Annotated[int, Range(4, LARGEST)])
     check_option("rotation", rotation, Annotated[float, Range(0, 180)])
     check_option("shift", shift, Annotated[float, Range(0, size / 2)])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax._options import NOT_NEGATIVE, SHARE, check_option
 from hebbax.losses import AbstractGoal, check_classes
 from hebbax.tasks._family import AbstractFamily, Batches, ImageShape, one_hot
@@ -78,6 +79,7 @@ def noisy(family: AbstractFamily, pixels: float = 0.0, labels: float = 0.0) -> N
 
     **Raises:** `ValueError` for values out of range, or noise on labels where targets are none.
     """
+    check_arguments(noisy, {"family": family})
     check_option("pixels", pixels, Annotated[float, NOT_NEGATIVE])
     check_option("labels", labels, Annotated[float, SHARE])
     if labels:

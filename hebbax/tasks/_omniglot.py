@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
 from hebbax._options import Range, check_option
 from hebbax.data import DRAWERS, SIDE, load
@@ -108,6 +109,7 @@ def omniglot(
 
     **Raises:** `ValueError` for impossible arguments; what `hebbax.data.load` raises.
     """
+    check_arguments(omniglot, locals())
     check_choice("split", split, ("background", "evaluation"))
     check_option("size", size, Annotated[int, Range(1, SIDE)])
     background, evaluation = _pixels(size, standardize, os.environ.get("HEBBAX_DATA"))

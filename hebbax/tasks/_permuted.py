@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from hebbax._arguments import check_arguments
 from hebbax.tasks._arrays import ArrayFamily
 
 
@@ -22,6 +23,7 @@ def permuted_rows(
 
     **Raises:** `ValueError` for numbers out of range.
     """
+    check_arguments(permuted_rows, locals())
     x, y = np.asarray(family.train_x), np.asarray(family.train_y)
     for name, value in {"permutations": permutations, "rows": rows}.items():
         if value < 1:

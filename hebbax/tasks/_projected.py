@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float32, PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax.losses import AbstractGoal
 from hebbax.tasks._family import AbstractFamily, Batches, not_drawn
 
@@ -66,6 +67,7 @@ def projected(family: AbstractFamily) -> ProjectedFamily:
     standardised stay as large as they were on average. The authors of VSML meta-train with one
     matrix in each worker process.
     """
+    check_arguments(projected, locals())
     return ProjectedFamily(
         family=family,
         name=f"{family.name},projected",

@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float32, PRNGKeyArray
 from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
 from hebbax.data import images as _images
+from hebbax.data.rows import check_rows, check_unmasked
 from hebbax.losses import AbstractGoal, Regression
-from hebbax.tasks._arrays import QUERY_FRACTION, check_inputs
+from hebbax.tasks._arrays import QUERY_FRACTION
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn
 
 TEST_POINTS = 2048
@@ -88,6 +90,7 @@ def regression(
     **Raises:** `ValueError` if an array has the wrong shape or holds what is not finite, lengths
     differ, there are fewer than two rows to learn from, or for an unknown feedback.
     """
+    check_arguments(regression, locals())
     if (test_x is None) != (test_y is None):
         raise ValueError("test_x and test_y must be given both, or neither.")
     judged_by = Regression(told=_feedback(feedback)) if goal is None else goal
@@ -176,6 +179,7 @@ def sinusoids(feedback: str = "residual") -> SinusoidFamily:
 
     **Raises:** `ValueError` for an unknown feedback.
     """
+    check_arguments(sinusoids, locals())
     return SinusoidFamily(judged_by=Regression(told=_feedback(feedback)))
 
 
@@ -186,9 +190,9 @@ def _feedback(name: Any) -> Literal["residual", "target"]:
 
 
 def _rows(x_name: str, x: ArrayLike, y_name: str, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    rows = check_inputs(x_name, x)
-    values = np.asarray(y)
-    values = check_inputs(y_name, values[:, None] if values.ndim == 1 else values)
+    rows = check_rows(x_name, x)
+    values = check_unmasked(y_name, y)
+    values = check_rows(y_name, values[:, None] if values.ndim == 1 else values)
     if len(rows) != len(values):
         raise ValueError(
             f"{y_name} must have a row for each row of {x_name}; got {len(rows)} rows and "

@@ -3,10 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray
+from numpy.typing import ArrayLike
 
+from hebbax._arguments import check_arguments
 from hebbax.data import load
+from hebbax.data.rows import check_class_numbers, check_rows
 from hebbax.tasks._drift import sample_in_order
 from hebbax.tasks._family import AbstractFamily, Batches, Episode, check_counts, one_hot
 
@@ -52,8 +54,8 @@ class StreamFamily(AbstractFamily):
 
 
 def stream(
-    x: np.ndarray | str,
-    y: np.ndarray | None = None,
+    x: ArrayLike | str,
+    y: ArrayLike | None = None,
     *,
     outputs: int | None = None,
     name: str = "stream",
@@ -67,7 +69,7 @@ def stream(
     - `outputs`: classes; by default one more than the largest label.
 
     **Raises:** `ValueError` for arrays that do not belong together or hold what is not finite,
-    fewer than two classes, or an unknown name; what `hebbax.data.load` raises.
+    masked values, fewer than two classes, or an unknown name; what `hebbax.data.load` raises.
     """
     if isinstance(x, str):
         if y is not None:
@@ -78,26 +80,23 @@ def stream(
         x, y, outputs, name = found.train_x, found.train_y, len(found.class_names), x
     if y is None:
         raise ValueError("y must hold a class for each row of x; got None.")
-    rows, labels = np.asarray(x, np.float32), np.asarray(y)
-    if rows.ndim != 2 or labels.shape != rows.shape[:1] or not len(rows):
+    check_arguments(stream, {"outputs": outputs, "name": name})
+    rows, labels = check_rows("x", x), check_class_numbers("y", y)
+    if len(rows) != len(labels):
         raise ValueError(
-            f"x must be [rows, in] and y [rows], with at least one row; got {list(rows.shape)} and "
-            f"{list(labels.shape)}."
+            f"y must have a class for each row of x; got {len(rows)} rows and {len(labels)} "
+            f"classes."
         )
-    if not np.isfinite(rows).all():
-        raise ValueError("x holds what is not a number or not finite.")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
-        raise ValueError("y must hold whole numbers from 0.")
-    outputs = max(2, int(labels.max()) + 1) if outputs is None else outputs
-    if outputs < 2 or labels.max() >= outputs:
+    least = max(2, int(labels.max()) + 1)
+    if outputs is not None and outputs < least:
         raise ValueError(
             f"outputs must be at least 2 and above the largest label, {labels.max()}; "
             f"got {outputs}."
         )
     return StreamFamily(
-        x=jnp.asarray(rows),
-        labels=jnp.asarray(labels, jnp.int32),
+        x=jnp.asarray(rows, jnp.float32),
+        labels=jnp.asarray(labels),
         name=name,
         inputs=rows.shape[1],
-        outputs=outputs,
+        outputs=least if outputs is None else outputs,
     )

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, PRNGKeyArray, UInt8
 
+from hebbax._arguments import check_arguments
 from hebbax._errors import check_choice
 from hebbax._options import Range, check_option
 from hebbax.data import images as _images
@@ -102,6 +103,7 @@ def subsets(name: str, ways: int = 10, size: int = 14) -> SubsetFamily:
     **Raises:** `ValueError` for an unknown name, an impossible size or number of classes; what
     `hebbax.data.load` raises.
     """
+    check_arguments(subsets, locals())
     check_choice("set of images", name, IMAGES)
     check_option("size", size, Annotated[int, Range(1, _images.LARGEST)])
     # The environment is part of the key, for it decides which files are read.

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+from hebbax._arguments import check_arguments
 from hebbax.data import toy_function
 from hebbax.tasks._family import AbstractFamily, Batches, check_counts, not_drawn, one_hot
 
@@ -64,6 +65,7 @@ def toy(name: str, outputs: int | None = None) -> ToyFamily:
 
     **Raises:** `ValueError` for an unknown name or an impossible number of outputs.
     """
+    check_arguments(toy, locals())
     function = toy_function(name)
     allowed = (1, 2) if function.classes == 2 else (function.classes,)
     if outputs is not None and outputs not in allowed:

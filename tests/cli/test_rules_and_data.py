@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import struct
 
@@ -158,6 +159,10 @@ def test_rows_of_the_table_are_kept(tmp_path):
     assert zoo_table.Kept(file, {"seeds": 3}).rows == {}
     file.write_text("{}\n")
     with pytest.raises(ValueError, match=r"rows\.jsonl does not hold the rows of a table"):
+        zoo_table.Kept(file)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ValueError, match="is not a regular file"):
         zoo_table.Kept(file)
 
 

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load, load_file
 
 from hebbax.rule_file import read_rule_file
 
@@ -107,6 +107,21 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "config",
+    ["[" * 10**5 + "]" * 10**5, "1" * 5000, "[]", '{"card": 3}', '{"card": {"recipe": [], '
+     '"options": {}}}', '{"card": {"recipe": "blur/toy", "options": 3}}', "\udc80", None],
+)  # fmt: skip
+def test_resume_of_a_stranger_s_configuration(refused, tmp_path, config):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    if config is None:
+        os.mkfifo(folder / "config.json")
+    else:
+        (folder / "config.json").write_bytes(config.encode(errors="surrogateescape"))
+    assert "holds" in refused("train", "--resume", folder)
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--resume",), "--resume needs the folder of a run"),
@@ -127,6 +142,21 @@ def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
     assert outcome.err.startswith("hebbax: --out run: ")
     assert f"{tmp_path / 'run'} holds a run with hidden = [2]" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_damaged_rule_file_is_written_anew_where_a_run_goes_on(hebbax, refused, tmp_path):
+    words = ("train", "blur/toy", *SHORT, "--out", "run")
+    assert hebbax(*words).status == 0
+    file = tmp_path / "run" / "rule.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert hebbax(*words).status == 0
+    np.testing.assert_equal(load_file(file), load(whole))
+    # Where there is no run, it is not ours.
+    file.write_bytes(whole[:-1])
+    (tmp_path / "run" / "config.json").unlink()
+    assert "truncated" in refused(*words)
+    assert file.read_bytes() == whole[:-1]
 
 
 def test_unwritable_folder(refused, tmp_path):

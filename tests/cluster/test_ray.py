@@ -1,5 +1,6 @@
 """Meta-training on a local Ray cluster, whose workers and learner are killed."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -112,6 +113,43 @@ def cluster():
     _worker_pool._open(ray, None, 2.0, 0.0, _worker_pool.STORE)
     yield
     ray.shutdown()
+
+
+def descendants(pid):
+    """Return a process and all that it has begun, of those that run."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def listening(pids):
+    """Return the addresses, as the system writes them, at which processes listen."""
+    sockets = set()
+    for pid in pids:
+        for handle in Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                sockets.add(os.readlink(handle))
+    rows = []
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            rows += Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    rows = [row.split() for row in rows]
+    return [r[1].split(":")[0] for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in sockets]
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks sockets up in /proc")
+@pytest.mark.usefixtures("cluster")
+def test_a_local_cluster_listens_on_the_loopback_only():
+    addresses = listening(descendants(os.getpid()))
+    assert len(addresses) > 3
+    # 127.0.0.1 and ::1, and the former as an address of version 6.
+    loopback = {"0100007F", "0" * 24 + "01000000", "0" * 16 + "FFFF00000100007F"}
+    assert set(addresses) <= loopback
 
 
 def kill_at(monkeypatch, sends):

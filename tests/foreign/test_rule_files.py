@@ -13,6 +13,7 @@ from mutations import STRANGE, damaged, forged_text
 
 import hebbax as hx
 from hebbax import zoo
+from hebbax._files import seal
 from hebbax.rule_file import ForeignRuleError, read_rule_file
 
 RULES = {
@@ -33,8 +34,10 @@ def parts(content):
 
 
 def joined(header, rest):
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + rest
+    """Return a file with a digest of its own, as whoever forges one can write it."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    content = struct.pack("<Q", len(text)) + text + rest
+    return seal(content) if b'"digest":"' in content else content
 
 
 def mutated(rng, content):

@@ -80,8 +80,8 @@ def test_standardisation_sees_the_past_only_and_forgets_it(key):
     [
         ({"chunk": 0}, "chunk must be at least 1; got 0"),
         ({"seeds": 0}, "seeds must be at least 1; got 0"),
-        ({"classes": 2}, "classes must be at least 3 for these labels; got 2"),
-        ({"window": 0.5}, "window must be at least 1 row"),
+        ({"classes": 2}, "classes must be from 3, for these labels, to 32767; got 2"),
+        ({"window": 0.5}, "window must be a finite number of at least 1; got 0.5"),
     ],
 )
 def test_refused(rows, settings, message):
@@ -92,11 +92,11 @@ def test_refused(rows, settings, message):
 def test_arrays_that_do_not_fit(rows):
     x, y = rows
     rule, theta = hx.Backprop("sgd"), LearningRate(jnp.asarray(0.3))
-    with pytest.raises(ValueError, match=r"got \[50, 3\] and \[49\]"):
+    with pytest.raises(ValueError, match="got 50 rows and 49 classes"):
         hx.evaluate_stream(rule, theta, x, y[1:])
-    with pytest.raises(ValueError, match="whole numbers from 0"):
+    with pytest.raises(ValueError, match="must count classes from 0"):
         hx.evaluate_stream(rule, theta, x, y - 1)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="must be finite"):
         hx.evaluate_stream(rule, theta, np.full_like(x, np.inf), y, window=None)
     with pytest.raises(ValueError, match="optimizer"):
         hx.best_stream_backprop("rmsprop", x, y)

@@ -44,6 +44,7 @@ class Called(hx.objectives.QueryCrossEntropy):
         ({"steps": True}, "steps must be a whole number, at least 1; got True"),
         ({"runs": 1.5}, "runs must be a whole number, at least 1; got 1.5"),
         ({"runs": float("nan")}, "runs must be a whole number, at least 1; got nan"),
+        ({"runs": 10**30}, "runs must be at most 4294967296; got 1000000"),
         ({"runs": True}, "runs must be a whole number, at least 1; got True"),
         ({"tasks": 0}, "tasks must be at least 1; got 0"),
         ({"checkpoint_every": 70}, "checkpoint_every must be a multiple of log_every, 50; got 70"),
@@ -82,3 +83,12 @@ def test_first_thetas():
 
 def test_networks():
     assert training(rule=RULE, hidden=(3,)).networks() == {"2-3-2": 2 * 3 + 3 + 3 * 2 + 2}
+
+
+def test_networks_that_the_rule_cannot_make_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(ValueError, match="made for sizes"):
+        hx.meta_train(
+            hx.MetaRnn(inputs=2, outputs=1), XOR, OBJECTIVE, METHOD, hidden=(3,), steps=2,
+            key=jax.random.key(0), log_every=1, checkpoint_every=2, directory=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()

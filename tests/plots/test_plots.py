@@ -10,7 +10,7 @@ import hebbax as hx
 from hebbax import plots
 from hebbax.plots._curves import _blend
 from hebbax.plots._runs import run_curves, short_names
-from hebbax.runs._run_log import read_log
+from hebbax.runs._run_log import RunLog, read_log
 
 
 def _curves(seeds=3, steps=6):
@@ -264,3 +264,13 @@ def test_names_are_as_long_as_it_takes():
     assert short_names([Path("runs/a"), Path("runs/b")]) == ["a", "b"]
     assert short_names([Path("x/a"), Path("y/a"), Path("y/b")]) == ["x/a", "y/a", "y/b"]
     assert short_names([Path("a"), Path("a")]) == ["a", "a"]
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$", "\x1b[2J\x07\r", "a$b$c"])
+def test_names_of_anybody_are_no_formulas_and_no_commands(tmp_path, name):
+    """Of a run's metrics, its title and its folder, of tasks and of learners."""
+    lines = ({"step": 50, "loss": [1.0], name: [0.5]}, {"step": 100, "loss": [1.0], name: [0.4]})
+    log = RunLog(tmp_path / name, lines, {"card": {"title": name}})
+    for logs in ({name: log}, {name: log, "b": log}):
+        _save(run_curves(logs, metrics=["loss", name]), tmp_path)
+    _save(plots.learning_curves({name: {name: _curves()}}, title=name), tmp_path)

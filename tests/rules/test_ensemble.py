@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import hebbax as hx
@@ -155,3 +156,13 @@ def test_a_file_holds_it(tmp_path, key):
 def test_bad_options(options, match):
     with pytest.raises(ValueError, match=match):
         hx.Ensemble(**options)
+
+
+def test_other_targets_than_classes_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(ValueError, match="votes on classes only; got targets of a Regression"):
+        hx.meta_train(
+            RULE, hx.tasks.sinusoids(), hx.objectives.QueryLoss(steps=2, batch=4, query=4),
+            hx.methods.Gradient(optax.adam(1e-2)), hidden=(3,), steps=2, key=jax.random.key(0),
+            directory=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()

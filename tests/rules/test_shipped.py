@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 import hebbax as hx
+from hebbax._files import write_arrays
 from hebbax.rules.blur import Normalization, Oja, SynapseNormalization
 
 WRITTEN = json.loads(
@@ -35,7 +35,7 @@ def old(name, tmp_path):
     metadata = {
         n: v if isinstance(v, str) else json.dumps(v) for n, v in WRITTEN[name]["metadata"].items()
     }
-    save_file(arrays, tmp_path / "old.safetensors", metadata={**metadata, "card": "{}"})
+    write_arrays(tmp_path / "old.safetensors", arrays, {**metadata, "card": "{}"})
     return tmp_path / "old.safetensors"
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: damaged ones, those of other runs and older ones, and the log that they share."""
 
 import json
+import os
 import random
 import struct
 
@@ -68,6 +69,28 @@ def test_a_checkpoint_that_cannot_be_opened(tmp_path, straight, monkeypatch):
     monkeypatch.setattr(type(newest), "read_bytes", refuse)
     with pytest.warns(RuntimeWarning, match="Permission denied"):
         same_result(train(tmp_path), straight[0])
+
+
+@pytest.mark.parametrize(
+    "about",
+    ["[]", "null", "3", "{}", "[" * 5000 + "]" * 5000, "1" * 5000, '{"best": 3}',
+     '{"best": {"loss": "a", "run": 0, "step": 0}, "stage": 0}',
+     '{"best": {"loss": 1, "run": 0, "step": 0}, "stage": "a"}',
+     '{"best": {"loss": 1, "run": 0, "step": 0}, "stage": 0, "log": {"bytes": "a", "lines": 0}}'],
+)  # fmt: skip
+def test_what_a_checkpoint_says_is_not_believed(tmp_path, straight, about):
+    rewritten(copy(straight, tmp_path)[-1], {"about": about})
+    with pytest.warns(RuntimeWarning, match=r"step-0000000020\.safetensors: .* from step 10"):
+        same_result(train(tmp_path), straight[0])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_checkpoint_that_is_no_file(tmp_path, straight, kind):
+    newest = copy(straight, tmp_path)[-1]
+    newest.unlink()
+    {"pipe": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero")}[kind](newest)
+    with pytest.warns(RuntimeWarning, match="not a regular file"):
+        assert train(tmp_path, steps=15).step == straight[0].step
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, straight):
@@ -169,6 +192,18 @@ def test_a_changed_log_costs_the_past_only(tmp_path, straight, change):
     same(result.thetas, straight[0].thetas)
     assert result.loss == straight[0].loss
     same_result(train(tmp_path), result)
+
+
+def test_a_log_that_is_no_file(tmp_path, straight):
+    copy(straight, tmp_path)
+    log = tmp_path / "metrics.jsonl"
+    log.unlink()
+    os.mkfifo(log)
+    with (
+        pytest.warns(RuntimeWarning, match="has been changed, and 0 of the"),
+        pytest.raises(OSError, match="not a regular file"),
+    ):
+        train(tmp_path)
 
 
 def test_numbers_that_are_not_finite_come_back(tmp_path):

@@ -376,6 +376,15 @@ def test_broken_configuration(tmp_path, text):
         train(tmp_path)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("directory", ["", "a\0b", 3, True, b"a"])
+def test_what_is_no_folder(directory, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"directory must be None or the path of a folder; got"):
+        train(directory)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_folder_that_cannot_be_written(tmp_path, no_compilation):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):

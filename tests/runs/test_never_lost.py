@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from tiny import Delta, same_result, train
+from safetensors.numpy import load_file
+from tiny import Delta, same, same_result, train
 
 import hebbax as hx
 from hebbax import _files
@@ -199,6 +200,8 @@ def test_kill_at_any_moment(tmp_path):
         for name in METHODS:
             lines = (folder / name / "metrics.jsonl").read_text().splitlines()
             assert [json.loads(line)["step"] for line in lines] == list(range(1, 25))
+            rules = [at / name / "rule.safetensors" for at in (folder, tmp_path / "straight")]
+            same(*(load_file(rule) for rule in rules))
     assert rounds >= 1
 
 
