@@ -37,7 +37,7 @@ def test_every_rule_lasts(name, key):
     assert zoo.card(name)["measured_updates"] >= UPDATES
     rule, theta = zoo.load(name)
     k_net, k_data = jax.random.split(key)
-    hidden = () if name.startswith("vsml") else (3,)
+    hidden = () if name.startswith("vsml") else (3,) * ((rule.synapse_layers or 2) - 1)
     net = rule.init_network(theta, k_net, (3, *hidden, rule.outputs_for(2)))
     rows = rule.least_batch * 4 if rule.learns_from_labels else 16
 

@@ -70,11 +70,16 @@ class Kept:
 def others() -> dict[str, str]:
     """Return the shipped rules that no table has, and why."""
     there = {*for_batches(), *for_examples()}
-    return {
-        name: "takes a hundred times as long" if zoo.load(name)[0].learns_from_labels
-        else "makes features of unlabelled examples"
-        for name in zoo.list() if name not in there
-    }  # fmt: skip
+    return {name: _why(zoo.load(name)[0]) for name in zoo.list() if name not in there}
+
+
+def _why(rule: AbstractRule) -> str:
+    """Return why no table has a rule."""
+    if not rule.learns_from_labels:
+        return "makes features of unlabelled examples"
+    if not _fits(rule):
+        return f"takes networks of {rule.synapse_layers} layers of synapses only"
+    return "takes a hundred times as long"
 
 
 def at_hand() -> tuple[str, ...]:
@@ -85,7 +90,13 @@ def at_hand() -> tuple[str, ...]:
 
 def for_batches() -> dict[str, tuple[AbstractRule, PyTree]]:
     """Return the shipped rules that learn from labelled batches."""
-    return {name: zoo.load(name) for name in zoo.list() if name.startswith("blur/")}
+    rules = {name: zoo.load(name) for name in zoo.list() if name.startswith("blur/")}
+    return {n: (rule, theta) for n, (rule, theta) in rules.items() if _fits(rule)}
+
+
+def _fits(rule: AbstractRule) -> bool:
+    """Return whether a rule takes the networks of the table."""
+    return rule.synapse_layers in (None, len(HIDDEN) + 1)
 
 
 def for_examples() -> dict[str, tuple[AbstractRule, PyTree]]:

@@ -1,5 +1,6 @@
 """Recipes: meta-training runs with a name, `hebbax train NAME` on the command line."""
 
+from hebbax.recipes._blur_conv import BlurConv as BlurConv
 from hebbax.recipes._blur_images import LASTING_RULE as LASTING_RULE
 from hebbax.recipes._blur_images import MNIST_CLASSES as MNIST_CLASSES
 from hebbax.recipes._blur_images import MNIST_CROP as MNIST_CROP
@@ -28,6 +29,7 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
+        BlurConv,
         BlurStream,
         VsmlBackprop,
         VsmlOnline,

@@ -100,6 +100,11 @@ class AbstractRule(eqx.Module):
         """Whether what arrives at the last layer is, too."""
         return False
 
+    @property
+    def synapse_layers(self) -> int | None:
+        """How many layers of synapses its networks must have; None for any number."""
+        return None
+
     def hand_set(self) -> Sequence[tuple[float, PyTree]]:
         """Return step sizes, each with θ as a hand would set it; none if nobody could.
 

@@ -95,6 +95,11 @@ class Blur(Options):
         """Whether it does so in the last layer too."""
         return passes.normalizes(self, last=True)
 
+    @property
+    def synapse_layers(self) -> int | None:
+        """As many as there are genomes, where each layer has its own."""
+        return self.layer_genomes
+
     def hand_set(self) -> tuple[tuple[float, Genome], ...]:
         """Return genomes of eq. 4, backpropagation's, with these options: a η̃ and a norm each."""
         start = dataclasses.replace(self, genome_init="backprop", init_scale=None)
