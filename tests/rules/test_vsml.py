@@ -552,6 +552,8 @@ BAD = [
     ({"state_clip": 0.0}, "state_clip must be None or a finite number above 0; got 0.0"),
     ({"state_clip": math.inf}, "state_clip must be None or a finite number above 0; got inf"),
     ({"gate_offset": math.nan}, "gate_offset must be a finite number; got nan"),
+    ({"forget_offsets": (3.0,)}, r"forget_offsets must be None or a tuple of 2.*; got \(3.0,\)"),
+    ({"forget_offsets": (3.0, 9.0), "cell": "vanilla"}, "forget_offsets need the cell lstm"),
     ({"output_channel": -1}, "output_channel must be a whole number of at least 0; got -1"),
     (
         {"message_size": 3, "output_channel": 3},
@@ -588,6 +590,30 @@ BAD = [
         r"line must be a tuple, each item a finite .*\(inf,\)",
     ),
 ]
+
+
+def test_units_forget_at_rates_of_their_own(key):
+    """Without input, a unit of offset r keeps σ(r) of its state at each of two ticks a datum."""
+    data, offsets = 10_000, (3.0, 17.0)
+    rule = hx.Vsml(state_size=3, message_size=1, forget_offsets=offsets)
+    theta = jax.tree.map(jnp.zeros_like, rule.init(key))
+    net = rule.init_network(theta, key, (1, 1))
+    net = eqx.tree_at(lambda n: n.layers[0].c, net, jnp.ones_like(net.layers[0].c))
+    x, y = jnp.zeros((data, 1)), jnp.zeros((data, 1))
+    after, _ = jax.jit(rule.update)(theta, net, x, y)
+    found = after.layers[0].c[:, 0, 0, 0]
+    assert found[0] < 1e-30
+    middle = np.exp(-2 * data * np.log1p(np.exp(-np.mean(offsets))))
+    np.testing.assert_allclose(found[1], middle, rtol=0.02)
+    np.testing.assert_allclose(found[2], 1.0, rtol=0.01)
+
+
+def test_the_same_offset_in_all_units_is_the_gates_own():
+    theta = hx.Vsml(**SMALL).init(jax.random.key(0))
+    one, several = (
+        hx.Vsml(**SMALL, forget_offsets=forget)._ready(theta) for forget in (None, (5.0, 5.0))
+    )
+    jax.tree.map(np.testing.assert_array_equal, one, several)
 
 
 @pytest.mark.parametrize(("options", "message"), BAD)

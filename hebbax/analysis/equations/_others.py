@@ -36,12 +36,17 @@ def vsml(rule: Vsml, theta: SharedCell) -> str:
     sigma = r"\operatorname{sigmoid}"
     if rule.cell == "lstm":
         offset = number(rule.gate_offset)
+        forget = offset if rule.forget_offsets is None else "r"
         tick = [
             rf"(i, g, f, o) &= {z} + b",
-            rf"c_{{ab}} &\leftarrow {sigma}(f + {offset})\,c_{{ab}} + "
+            rf"c_{{ab}} &\leftarrow {sigma}(f + {forget})\,c_{{ab}} + "
             rf"{sigma}(i - {offset})\tanh g",
             rf"h_{{ab}} &\leftarrow {sigma}(o)\tanh c_{{ab}}",
         ]
+        if rule.forget_offsets is not None:
+            first, last = map(number, rule.forget_offsets)
+            tick.append(rf"&\text{{with }} r \text{{ from }} {first} \text{{ to }} {last} "
+                        r"\text{ evenly over the units}")  # fmt: skip
     else:
         tick = [rf"h_{{ab}} &\leftarrow \tanh\left({z} + b\right)"]
         if rule.cell == "multiplicative":

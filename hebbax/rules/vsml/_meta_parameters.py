@@ -84,16 +84,20 @@ def draw_head(key: PRNGKeyArray, states: int, messages: int, normalized: bool) -
     )
 
 
-def halved(theta: SharedCell, offset: float) -> SharedCell:
+def halved(
+    theta: SharedCell, offset: float, forget: tuple[float, float] | None = None
+) -> SharedCell:
     """Return the LSTM's weights as `gates.lstm` takes them.
 
     The pre-activations of the three sigmoid gates come out halved, and the offsets are added:
-    +`offset` to the forget gate and −`offset` to the input gate.
+    −`offset` to the input gate; to the forget gate +`offset`, or, from the first unit to the last,
+    what lies evenly between the two numbers of `forget`.
     """
-    half, shift = (
-        jnp.repeat(jnp.asarray(block, theta.b.dtype), theta.W.shape[0])
-        for block in ([0.5, 1.0, 0.5, 0.5], [-offset, 0.0, offset, 0.0])
-    )
+    units, dtype = theta.W.shape[0], theta.b.dtype
+    half = jnp.repeat(jnp.asarray([0.5, 1.0, 0.5, 0.5], dtype), units)
+    nothing = jnp.zeros(units, dtype)
+    kept = nothing + offset if forget is None else jnp.linspace(*forget, units, dtype=dtype)
+    shift = jnp.concatenate([nothing - offset, nothing, kept, nothing])
     return SharedCell(
         W=half[None] * theta.W,
         C=half[None] * theta.C,

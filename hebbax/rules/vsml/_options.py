@@ -12,6 +12,10 @@ def check_together(rule: Any) -> None:
         raise ValueError(f"coordinates must not repeat; got {list(rule.coordinates)}.")
     _check_roles(rule)
     _check_line(rule)
+    if rule.forget_offsets is not None and rule.cell != "lstm":
+        raise ValueError(
+            f"forget_offsets need the cell lstm, whose gates forget; got {rule.cell!r}."
+        )
     if rule.layer_norm and rule.cell != "lstm":
         raise ValueError(
             f"layer_norm needs the cell lstm, whose messages have heads; got {rule.cell!r}."

@@ -71,6 +71,10 @@ class Vsml(AbstractRule):
     - `bound`: predictions are bound · tanh(message / bound); None for the message itself.
     - `gate_offset`: added to the LSTM's forget gate and taken from its input gate, so that states
       change slowly at first.
+    - `forget_offsets`: what the forget gates of the first and of the last unit have instead; those
+      between lie evenly between them. A unit with offset r keeps σ(r) of its cell state at each
+      tick, half of it for about ln 2 · exp(r) ticks: 100 with 5, 15,000 with 10. None for
+      `gate_offset` in all units.
     - `layer_norm`: normalise each sub-RNN's messages over their channels (LSTM only).
     - `state_clip`: clip states to ± this after every tick; the paper does, at 4, in meta-testing
       (app. D). None for no limit.
@@ -106,6 +110,9 @@ class Vsml(AbstractRule):
     output_channel: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=0)
     bound: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=100.0)
     gate_offset: float = eqx.field(static=True, default=5.0)
+    forget_offsets: tuple[float, float] | None = eqx.field(
+        static=True, default=None, converter=as_tuple
+    )
     layer_norm: bool = eqx.field(static=True, default=False)
     state_clip: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
     batch: Literal["in_order", "averaged", "half_averaged"] = eqx.field(
@@ -306,7 +313,9 @@ class Vsml(AbstractRule):
         )
 
     def _ready(self, theta: SharedCell) -> SharedCell:
-        return halved(theta, self.gate_offset) if self.cell == "lstm" else theta
+        if self.cell != "lstm":
+            return theta
+        return halved(theta, self.gate_offset, self.forget_offsets)
 
     def _datum(
         self,
