@@ -67,12 +67,13 @@ class Doctor(Command):
         import jax
 
         key = jax.random.key(self.seed)
-        if self.target in RECIPES:
-            theta, whose = recipe.rule().init(jax.random.fold_in(key, 1)), "a fresh θ"
-        else:
-            theta, whose = _theta(Path(self.target), recipe)
         with blame(f"RECIPE {recipe.name}", ("families",)):
             families = recipe.task_families()
+            training = recipe.training(families)
+        if self.target in RECIPES:
+            theta, whose = training.rule.init(jax.random.fold_in(key, 1)), "a fresh θ"
+        else:
+            theta, whose = _theta(Path(self.target), recipe)
         place = console(stderr=self.json)
         hidden = " ".join(map(str, recipe.hidden)) or "none"
         hidden = hidden if recipe.network == "mlp" else f"{recipe.network} {hidden}"

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from hebbax.cli._errors import BadInputError, blame, check_writable, flag
 from hebbax.recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
+    from hebbax.outer import MetaTraining
     from hebbax.runs import Callback, Result
     from hebbax.tasks import AbstractFamily
 
@@ -64,10 +65,11 @@ class Train(Command):
         self._check_same_run()
         callbacks = self._callbacks()
         place = console(stderr=self.json)
-        with blame(f"RECIPE {self.recipe.name}", ("families",)):
+        with self._blaming():
             families = self.recipe.task_families()
+            training = self.recipe.training(families)
         start = last_checkpoint(self.folder) or 0
-        self._say_what(place, families, start)
+        self._say_what(place, training, start)
         if self.dry_run:
             self._forecast(families, start)
             return 0
@@ -136,9 +138,10 @@ class Train(Command):
         # More steps go on with a run that is over, unless its learning rate depends on them.
         allowed = ()
         if "steps" in before:
-            then = dataclasses.replace(self.recipe, steps=before["steps"])
-            theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())
-            then, now = then.method(), self.recipe.method()
+            with self._blaming():
+                then = dataclasses.replace(self.recipe, steps=before["steps"])
+                theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())
+                then, now = then.method(), self.recipe.method()
             same = then.fingerprint(theta) == now.fingerprint(theta)
             allowed = ("steps",) if same else ()
         differ = [
@@ -152,18 +155,23 @@ class Train(Command):
                 f"to go on with it (hebbax train --resume {self.folder} does), or another --out."
             )
 
-    def _say_what(self, place: Any, families: Sequence[Any], start: int) -> None:
+    def _blaming(self) -> AbstractContextManager[None]:
+        """Blame the recipe, or the option that a message begins with."""
+        options = [field.name for field in dataclasses.fields(self.recipe)]
+        return blame(f"RECIPE {self.recipe.name}", options)
+
+    def _say_what(self, place: Any, training: "MetaTraining", start: int) -> None:
         import jax
 
         from hebbax.cli._rule import count
 
-        training = self.recipe.training(tuple(families))
         theta, networks = jax.eval_shape(training.rule.init, training.key), training.networks()
         synapses = ", ".join(f"{number:,} in {sizes}" for sizes, number in networks.items())
+        names = "; ".join(family.name for family in training.all_families)
         say(
             place,
             f"{self.recipe.name}: {type(training.rule).__name__}, {count(theta):,} meta-parameters "
-            f"θ, synapses φ: {synapses}; on {'; '.join(family.name for family in families)}",
+            f"θ, synapses φ: {synapses}; on {names}",
         )
         if start >= self.recipe.steps:
             say(place, f"the run in {self.folder} is complete: there is nothing left to train")

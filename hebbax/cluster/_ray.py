@@ -80,6 +80,12 @@ class Ray:
     def __post_init__(self) -> None:
         """Refuse settings out of range."""
         check_options(self)
+        # For either Ray starts a cluster that other machines can reach.
+        if self.address in ("", "local"):
+            raise ValueError(
+                f"address must be None, for a cluster of this process, or that of a running one; "
+                f"got {self.address!r}."
+            )
 
     @property
     def enough(self) -> int:

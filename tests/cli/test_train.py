@@ -159,6 +159,11 @@ def test_a_damaged_rule_file_is_written_anew_where_a_run_goes_on(hebbax, refused
     assert file.read_bytes() == whole[:-1]
 
 
+def test_options_that_only_parts_of_a_recipe_refuse(refused):
+    words = ("train", "unsupervised/small", "--activations", "data")
+    assert refused(*words).startswith("hebbax: --activations must be one of none, tanh, relu, ")
+
+
 def test_unwritable_folder(refused, tmp_path):
     (tmp_path / "file").write_text("")
     for words in (("train", "blur/toy"), ("quickstart",)):

@@ -50,6 +50,8 @@ ONE = Ray(workers=1, cpus=0.5)
         {"cpus": 0.0},
         {"gpus": -1.0},
         {"patience": 0.0},
+        {"address": ""},
+        {"address": "local"},
     ],
 )
 def test_settings_out_of_range(changes):
