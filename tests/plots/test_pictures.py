@@ -77,7 +77,9 @@ def test_genome_diagram_of_many_states_has_arrows_only(key):
     "name", [name for name in hx.zoo.list() if isinstance(hx.zoo.load(name)[0], hx.Blur)]
 )
 def test_every_shipped_genome_can_be_drawn(name):
-    assert _is_picture(genome_diagram(*hx.zoo.load(name)))
+    rule, theta = hx.zoo.load(name)
+    layers = [None] if rule.synapse_layers is None else range(rule.synapse_layers)
+    assert all(_is_picture(genome_diagram(rule, theta, layer=layer)) for layer in layers)
 
 
 def test_genome_diagram_takes_one_layer_of_several(key):
