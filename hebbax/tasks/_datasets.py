@@ -153,11 +153,11 @@ def tabular(name: str) -> ArrayFamily:
     wheat_seeds and winequality_red; what `hebbax.data.load` raises.
     """
     check_arguments(tabular, locals())
-    return _tabular(name)
+    return _tabular(name, os.environ.get("HEBBAX_DATA"))
 
 
 @functools.lru_cache(maxsize=8)
-def _tabular(name: str) -> ArrayFamily:
+def _tabular(name: str, folder: str | None) -> ArrayFamily:
     check_choice("table", name, TABULAR)
     dataset = load(name)
     train_x, test_x = _images.standardize(dataset.train_x, dataset.test_x, per_feature=True)

@@ -26,9 +26,7 @@ def test_a_table_is_split_by_class(seeds):
     assert np.bincount(found.train_y).tolist() == [7, 7, 7]
     assert np.bincount(found.test_y).tolist() == [3, 3, 3]
     assert found.train_x.shape == (21, 7)
-    hx.tasks.tabular.cache_clear()
     family = hx.tasks.by_name("wheat_seeds")
-    hx.tasks.tabular.cache_clear()
     assert (family.inputs, family.outputs) == (7, 3)
 
 
