@@ -4,7 +4,8 @@
 
 `networks.cnn()`, batches of 128, test accuracy after so many updates. Its start is what its recipe
 begins with; parts are taken from the start, without training anew. `--rules` adds rule files, such
-as those of other meta-seeds. Minutes on one core.
+as those of other meta-seeds; `--opponents` SGD, momentum and Adam with the best of five learning
+rates for each column apart, on the test set, with either activation function. Minutes on one core.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 POINTS = (2, 5, 10, 20, 50, 100, 200)
+RATES = {"sgd": (0.03, 1.0), "momentum": (0.01, 0.3), "adam": (0.001, 0.03)}
+"""Lowest and highest learning rate; those that were best on MNIST lie well within."""
 
 
 def variants():
@@ -40,7 +43,7 @@ def variants():
     return {
         "blur/conv": hx.zoo.load("blur/conv"),
         "its start": (rule, start),
-        "start, spread of outputs 1": (rule, dataclasses.replace(start, **spread)),
+        "start, spread 1 in all layers": (rule, dataclasses.replace(start, **spread)),
         "start, outputs not normalised": (changed(rule, normalization=norm), start),
         "start, leaky rectifier": (changed(rule, **leaky), start),
         "start, synapses normalised and Oja's term, outputs not normalised, leaky rectifier": (
@@ -63,6 +66,8 @@ def main(words=None):
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--only", action="store_true", help="blur/conv and the given files only")
+    parser.add_argument("--points", nargs="*", type=int, default=POINTS, help="updates")
+    parser.add_argument("--opponents", action="store_true")
     options = parser.parse_args(words)
     import hebbax as hx
 
@@ -71,13 +76,28 @@ def main(words=None):
         every = {"blur/conv": every["blur/conv"]}
     every |= {str(path): hx.load_rule(path) for path in options.rules}
     family = hx.tasks.images(options.data)
-    settings = {"hidden": hx.networks.cnn(), "steps": POINTS[-1], "batch": 128, "at": POINTS}
-    print(f"| {options.data} |", " | ".join(map(str, POINTS)), "|")
-    print("|---" * (len(POINTS) + 1) + "|")
+    points = tuple(sorted(options.points))
+    settings = {"hidden": hx.networks.cnn(), "steps": points[-1], "batch": 128, "at": points}
+    print(f"| {options.data} |", " | ".join(map(str, points)), "|")
+    print("|---" * (len(points) + 1) + "|")
     for name, (rule, theta) in every.items():
         found = hx.evaluate(rule, theta, family, seeds=options.seeds, **settings)
-        cells = [f"{a:.3f}" for a in np.asarray(found.accuracy).mean(axis=0)]
-        print(f"| {name} |", " | ".join(cells), "|", flush=True)
+        print_row(name, found)
+    if not options.opponents:
+        return
+    for name, (low, high) in RATES.items():
+        for activation in ("tanh", "leaky_relu"):
+            rates = np.geomspace(low, high, 5).tolist()
+            found, _ = hx.best_backprop(
+                name, family, rates=rates, activation=activation, seeds=options.seeds, **settings
+            )
+            print_row(f"{name}, {activation}", found)
+
+
+def print_row(name, curves):
+    """Print the mean accuracies of networks."""
+    cells = [f"{a:.3f}" for a in np.asarray(curves.accuracy).mean(axis=0)]
+    print(f"| {name} |", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
