@@ -133,7 +133,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_compilation_cache_dir", sys.argv[2])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 import numpy as np
 from test_never_lost import METHODS
 from tiny import Delta, train
@@ -154,9 +154,9 @@ for name, method in METHODS.items():
 def start(folder, cache):
     root = Path(hx.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    here = str(Path(__file__).parent)
+    here = Path(__file__).parent
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), str(cache), here],
+        [sys.executable, "-c", SCRIPT, str(folder), str(cache), str(here), str(here.parent)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
