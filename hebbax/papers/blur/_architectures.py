@@ -203,7 +203,11 @@ def residual_perceptron(units: int, blocks: int) -> Architecture:
 def _better(first: hx.Curves, second: hx.Curves) -> hx.Curves:
     """Return the curves with the higher mean at each point apart."""
     ahead = first.accuracy.mean(axis=0) >= second.accuracy.mean(axis=0)
-    return dataclasses.replace(first, score=np.where(ahead, first.score, second.score))
+    return dataclasses.replace(
+        first,
+        score=np.where(ahead, first.score, second.score),
+        loss=np.where(ahead, first.loss, second.loss),
+    )
 
 
 def _normalized(optimizer: str) -> str:
