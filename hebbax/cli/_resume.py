@@ -30,11 +30,20 @@ def resumed(words: Sequence[str]) -> list[str]:
     if "--out" in given or any(word in RECIPES for word in given):
         raise BadInputError(f"{OPTION} takes recipe and folder from the run; give neither.")
     recipe, options = _recorded(Path(folder))
+    if _gives(given, "steps") and options.get("decay") is None and "steps" in options:
+        # Schedules go on as they were begun: the rate stays what it ended with.
+        options["decay"] = options["steps"]
     fields = [*words[:1], recipe]
     for name, value in options.items():
-        if flag(name) not in given and flag(f"no_{name}") not in given:
+        if not _gives(given, name):
             fields += _spelt(name, value)
     return [*fields, "--out", folder, *given]
+
+
+def _gives(words: Sequence[str], name: str) -> bool:
+    """Return whether an option is among the words of a command line."""
+    spelt = (flag(name), flag(f"no_{name}"))
+    return any(word.partition("=")[0] in spelt for word in words)
 
 
 def _recorded(folder: Path) -> tuple[str, dict[str, Any]]:

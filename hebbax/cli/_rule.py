@@ -117,6 +117,7 @@ def _path(name: str) -> Path:
                 f"RULE {name} is a folder without a rule.safetensors; a run writes one at the "
                 f"first checkpoint at which a validation loss is finite."
             )
+        _check_run(name, path, inside)
         return inside
     if exists:
         return path
@@ -126,3 +127,21 @@ def _path(name: str) -> Path:
         f"({', '.join(zoo.list()) or 'none in this version'}); got {name!r}."
         + (f" Did you mean {near[0]!r}?" if near else "")
     )
+
+
+def _check_run(name: str, folder: Path, file: Path) -> None:
+    """Refuse a rule file that says that it is of another run than the folder's."""
+    from hebbax.rule_file import RuleFileError, read_rule_file
+    from hebbax.runs import CheckpointError, digest_of
+
+    if not (folder / "config.json").is_file():
+        return
+    try:
+        run, own = digest_of(folder), read_rule_file(file)[2].get("run")
+    except (CheckpointError, RuleFileError) as error:
+        raise BadInputError(f"RULE {name}: {error}") from error
+    if own is not None and own != run:
+        raise BadInputError(
+            f"RULE {name}: {file.name} is of another run than the settings beside it; name the "
+            f"file itself to use it all the same."
+        )

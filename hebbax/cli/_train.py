@@ -33,8 +33,8 @@ else:
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
     """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
-    options from it, and more --steps go on with one that is over where no schedule depends on
-    them."""
+    options from it, and more --steps go on with one that is over, at the learning rate that it ended
+    with."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
@@ -135,15 +135,16 @@ class Train(Command):
                 f"give another folder."
             )
         before = card.get("options", {})
-        # More steps go on with a run that is over, unless its learning rate depends on them.
+        # More steps go on with a run that is over, unless its learning rate would be another.
         allowed = ()
         if "steps" in before:
+            length = {"steps": before["steps"], "decay": before.get("decay")}
             with self._blaming():
-                then = dataclasses.replace(self.recipe, steps=before["steps"])
+                then = dataclasses.replace(self.recipe, **length)
                 theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())
                 then, now = then.method(), self.recipe.method()
             same = then.fingerprint(theta) == now.fingerprint(theta)
-            allowed = ("steps",) if same else ()
+            allowed = tuple(length) if same else ()
         differ = [
             f"{flag(name)} is {_spelt(value)}, not {_spelt(before[name])}"
             for name, value in self.recipe.options().items()

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hebbax.recipes._blur_images import LASTING_RULE
 from hebbax.recipes._blur_toy import BlurRecipe
-from hebbax.recipes._recipe import FINAL_RATE
 
 if TYPE_CHECKING:
     from hebbax.outer.methods import AbstractMethod
@@ -110,7 +109,7 @@ class BlurConv(BlurRecipe):
         from hebbax.outer.methods import Gradient
 
         def adam(rate: float) -> optax.GradientTransformation:
-            return optax.adam(optax.cosine_decay_schedule(rate, self.steps, alpha=FINAL_RATE))
+            return optax.adam(self.falling(rate))
 
         def labels(theta: "Genome") -> "Genome":
             return jax.tree_util.tree_map_with_path(

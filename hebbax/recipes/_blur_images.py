@@ -152,7 +152,7 @@ class BlurMnist50(BlurMnist):
         first = min(self.first, self.unrolls)
         growth = (self.unrolls / first) ** (1 / max(1, self.stages - 1))
         lengths = [round(first * growth**stage) for stage in range(self.stages - 1)]
-        every = max(1, self.steps // self.stages)
+        every = max(1, self.planned // self.stages)
         return Curriculum(course, (*lengths, self.unrolls), every)
 
 

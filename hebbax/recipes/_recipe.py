@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from hebbax._options import check_options
 
 if TYPE_CHECKING:
+    import optax
     from jaxtyping import PRNGKeyArray
 
     from hebbax.doctor import Diagnosis, Forecast
@@ -61,6 +62,8 @@ class Recipe(abc.ABC):
     """Meta-steps."""
     learning_rate: float = 1e-2
     """Adam's learning rate on θ, decayed to 2 % along a cosine."""
+    decay: int | None = None
+    """Meta-steps over which it decays; None for all of them."""
     clip: float = 1.0
     """Bound on the norm of the meta-gradient."""
     validation: int = 16
@@ -135,8 +138,18 @@ class Recipe(abc.ABC):
 
         from hebbax.outer.methods import Gradient
 
-        rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
-        return Gradient(optax.adam(rate), clip=self.clip)
+        return Gradient(optax.adam(self.falling(self.learning_rate)), clip=self.clip)
+
+    @property
+    def planned(self) -> int:
+        """The meta-steps that schedules are made for; others may follow."""
+        return self.steps if self.decay is None else self.decay
+
+    def falling(self, rate: float) -> "optax.Schedule":
+        """Return a learning rate that begins as `rate` and falls along a cosine."""
+        import optax
+
+        return optax.cosine_decay_schedule(rate, self.planned, alpha=FINAL_RATE)
 
     def options(self) -> dict[str, Any]:
         """Return the options by name, as JSON has them."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hebbax.recipes._recipe import FINAL_RATE, Recipe
+from hebbax.recipes._recipe import Recipe
 
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
@@ -112,7 +112,7 @@ class _Unsupervised(Recipe):
 
         from hebbax.outer.methods import TruncatedGradient, Truncation
 
-        rate = optax.cosine_decay_schedule(self.learning_rate, self.steps, alpha=FINAL_RATE)
+        rate = self.falling(self.learning_rate)
         # The planes' weights are a thousand times as large as the steps that suit the others.
         faster = optax.adam(lambda step: self.merge_rate * rate(step))
         optimizer = optax.multi_transform({"merge": faster, "rest": optax.adam(rate)}, _kinds)
@@ -121,7 +121,7 @@ class _Unsupervised(Recipe):
             count=max(1, self.first // self.truncation),
             spread=0.5,
             final_count=max(1, self.final // self.truncation),
-            count_growth=max(1, self.steps // 2),
+            count_growth=max(1, self.planned // 2),
         )
         return TruncatedGradient(
             optimizer,

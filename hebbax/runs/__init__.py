@@ -2,6 +2,7 @@
 
 from hebbax.runs._callbacks import Callback as Callback
 from hebbax.runs._run import Result as Result
+from hebbax.runs._run_directory import digest_of as digest_of
 from hebbax.runs._run_directory import read_config as read_config
 from hebbax.runs._run_log import RunLog as RunLog
 from hebbax.runs._run_log import read_log as read_log

@@ -80,6 +80,7 @@ class Run:
         self.first = self.engine.thetas(self.state)
         if folder is not None:
             self._resume(folder)
+            folder.note(card)
         self.good, self.good_step = self.state, self.step
 
     def _engine(self, setup: Setup) -> AbstractEngine[Any]:
@@ -154,7 +155,8 @@ class Run:
 
     def _write_rule(self, folder: RunDirectory) -> None:
         if folder.writes and math.isfinite(self.best.loss):
-            card = {**self.card, "meta_steps": self.best.step, "validation_loss": self.best.loss}
+            found = {"meta_steps": self.best.step, "validation_loss": self.best.loss}
+            card = {**self.card, **found, "run": folder.run}
             save_rule(folder.path / "rule.safetensors", self.training.rule, self.best.theta, card)
 
     def go(self, callbacks: Sequence[Callback], progress: bool) -> Result:

@@ -65,21 +65,33 @@ class RunDirectory:
             raise
 
     def _check(self, config: dict[str, Any], card: dict[str, Any] | None) -> None:
-        file = self.path / "config.json"
-        if file.exists():
+        if (self.path / "config.json").exists():
             compare(self.path, read_config(self.path), config)
         elif self.writes:
-            text = json.dumps({**config, "card": card}, indent=2, default=str)
-            write_whole(file, lambda p: p.write_text(text + "\n"))
+            self._write({**config, "card": card})
         if self.writes:
             # What a process left that was killed while it wrote.
             for folder in (self.path, self.path / "checkpoints"):
                 remove_temporary(folder)
 
+    def note(self, card: dict[str, Any]) -> None:
+        """Keep this card in the place of what was kept beside the settings, such as fewer steps."""
+        found = read_config(self.path)
+        if self.writes and card and found.get("card") != json.loads(_as_json(card)):
+            self._write({**found, "card": card})
+
+    def _write(self, config: dict[str, Any]) -> None:
+        text = _as_json(config) + "\n"
+        write_whole(self.path / "config.json", lambda p: p.write_text(text))
+
     def close(self) -> None:
         """Let other processes in."""
         if self.writes:
             self._lock.release()
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, default=str)
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -101,12 +113,25 @@ def read_config(directory: Path) -> dict[str, Any]:
     return found
 
 
+def digest_of(directory: Path) -> str:
+    """Return the digest of the settings of the run in a folder, as its checkpoints and rule have.
+
+    **Raises:** `CheckpointError` if they cannot be read.
+    """
+    return run_digest(settings(read_config(directory)))
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what is only kept beside it."""
+    return {name: value for name, value in config.items() if name != "card"}
+
+
 def compare(path: Path, found: dict[str, Any], config: dict[str, Any]) -> None:
     """Refuse settings that are not those of the run.
 
     **Raises:** `CheckpointError` that names all that differ.
     """
-    found = {name: value for name, value in found.items() if name != "card"}
+    found = settings(found)
     differ = [name for name in sorted({*found, *config}) if found.get(name) != config.get(name)]
     versions = [name for name in differ if name in PACKAGES]
     if versions:

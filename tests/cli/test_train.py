@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load, load_file
 
+import hebbax as hx
 from hebbax.rule_file import read_rule_file
 
 SMALL = (
@@ -18,6 +20,14 @@ SMALL = (
     *("--validation", 2, "--log-every", 1),
 )
 SHORT = (*SMALL, "--runs", 1, "--steps", 4, "--checkpoint-every", 2)
+
+
+def longer(steps):
+    return (*SMALL, "--runs", 1, "--steps", steps, "--checkpoint-every", 2)
+
+
+def read_card(run):
+    return read_rule_file(run / "rule.safetensors")[2]
 
 
 def test_train_leaves_a_rule_and_says_what_to_do_next(hebbax, tmp_path):
@@ -99,11 +109,41 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
     outcome = hebbax("train", "--resume", "run")
     assert outcome.status == 0, outcome.err
     assert "the run in run is complete" in outcome.out
-    # The learning rate of this recipe follows a schedule over its steps.
-    assert "--steps is 6, not 4" in refused("train", "--resume", "run", "--steps", 6)
+    # The learning rate follows a schedule over the steps.
+    assert "--steps is 6, not 4" in refused("train", "blur/toy", *longer(6), "--out", "run")
     line = refused("train", "--resume", "run", "--clip", 2, "--learning-rate", 0.5)
     assert "--clip is 2.0, not 1.0" in line
     assert "--learning-rate is 0.5, not 0.01" in line
+
+
+def test_a_rule_file_of_another_run_is_told_from_the_run_s_own(hebbax, refused, tmp_path):
+    assert hebbax("train", "blur/toy", *SHORT, "--out", "a").status == 0
+    assert hebbax("train", "blur/toy", *SHORT, "--seed", 1, "--out", "b").status == 0
+    (tmp_path / "a" / "rule.safetensors").replace(tmp_path / "b" / "rule.safetensors")
+    assert "is of another run than the settings beside it" in refused("show", "b")
+    assert hebbax("show", "b/rule.safetensors").status == 0
+
+
+def test_a_run_that_is_over_goes_on_at_its_last_rate(hebbax, tmp_path):
+    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+    first = read_card(tmp_path / "run")
+    for steps in ("6", "8"):
+        outcome = hebbax("train", "--resume", "run", f"--steps={steps}")
+        assert outcome.status == 0, outcome.err
+        assert f" of {steps} in run" in outcome.out
+    complete = hebbax("train", "--resume", "run")
+    assert "the run in run is complete" in complete.out, complete.err
+    last = read_card(tmp_path / "run")
+    assert (last["options"]["steps"], last["options"]["decay"]) == (8, 4)
+    assert first["run"] == last["run"]
+    words = ("train", "blur/toy", *longer(8), "--decay", 4, "--out")
+    assert hebbax(*words, "whole").status == 0
+    whole, parts = (hx.load_rule(tmp_path / name / "rule.safetensors")[1] for name in ("whole", "run"))
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), whole, parts))
+    fewer = hebbax("train", "--resume", "run", "--steps", 6)
+    assert fewer.status == 2
+    assert "at least 8" in fewer.err
+    assert "complete" in hebbax("train", "--resume", "run").out
 
 
 @pytest.mark.parametrize(
