@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import FlagCreatePairsOff
 
@@ -10,6 +10,9 @@ from hebbax._version import __version__
 from hebbax.cli._command import INTERRUPTED, Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, at_least, blame
+
+if TYPE_CHECKING:
+    from hebbax.cli._zoo_table import Table
 
 SECONDS = 15
 """That a learner takes, in the mean of all, with the defaults."""
@@ -20,7 +23,10 @@ class Rules(Command):
     """List the rules that ship with the package."""
 
     evaluate: FlagCreatePairsOff[bool] = False
-    """Train networks with each of them, and with Adam, on every data set that is here: a table."""
+    """Train networks with each of them, and with Adam, on every data set that is here: tables."""
+    matched: FlagCreatePairsOff[bool] = False
+    """Beside each rule all its opponents, not Adam alone: SGD, momentum, NAdamW and Muon too, the
+    same on networks with the rule's normalisation, and the rule before meta-training. Hours."""
     seeds: int = 8
     """Networks for each rule and data set in that table."""
     updates: int = 1000
@@ -36,11 +42,10 @@ class Rules(Command):
         at_least(5, updates=self.updates)
         if self.evaluate:
             return self._evaluate()
-        for name in ("seeds", "updates", "out"):
+        for name in ("seeds", "updates", "out", "matched"):
             if getattr(self, name) != getattr(type(self), name):
-                raise BadInputError(
-                    f"--{name} {getattr(self, name)} is for --evaluate, which is missing."
-                )
+                given = "" if name == "matched" else f" {getattr(self, name)}"
+                raise BadInputError(f"--{name}{given} is for --evaluate, which is missing.")
         return self._list()
 
     def _list(self) -> int:
@@ -80,69 +85,46 @@ class Rules(Command):
         from hebbax._progress import Progress
         from hebbax.cli import _zoo_table as zoo_table
 
-        on, rules, online = (
-            zoo_table.at_hand(),
-            zoo_table.for_batches(),
-            zoo_table.for_examples(),
+        tables = zoo_table.tables(
+            zoo_table.at_hand(), updates=self.updates, seeds=self.seeds, matched=self.matched
         )
-        points = [point for point in zoo_table.POINTS if point <= self.updates]
-        examples = [point for point in zoo_table.EXAMPLES if point <= max(self.updates, 50)]
-        learners = len(rules) + 1
-        total = len(on) * (learners + len(online) + 1)
         about = {"seeds": self.seeds, "updates": self.updates, "hebbax": __version__}
         with blame(f"--out {self.out}"):
             kept = zoo_table.Kept(self.out, about)
-        left = total - len(kept.rows)
+        every = [(table, task, name) for table in tables for task, name in table.cells]
+        left = sum((table.name, task, name) not in kept.rows for table, task, name in every)
         say(
             console(stderr=True),
             f"{left} learners are to be measured, which takes some {SECONDS * left // 60 + 1} "
             f"minutes on two idle cores; interrupted, it prints what there is"
             + ("; --out FILE keeps it" if self.out is None else ""),
         )
+        rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in tables}
         stopped = False
         try:
-            with Progress("evaluating", total, shown=True) as bar:
-                zoo_table.table(
-                    rules, on, points=points, seeds=self.seeds, told=bar.update, kept=kept
-                )
-                zoo_table.online_table(
-                    online,
-                    on,
-                    points=examples,
-                    seeds=self.seeds,
-                    told=lambda done, what: bar.update(len(on) * learners + done, what),
-                    kept=kept,
-                )
+            with Progress("evaluating", len(every), shown=True) as bar:
+                for done, (table, task, name) in enumerate(every):
+                    bar.update(done, f"{name} on {task}")
+                    rows[table.name].append(kept.row(table, task, name))
         except KeyboardInterrupt:
             stopped = True
         except OSError as error:
             raise BadInputError(f"--out {self.out} cannot be written: {error}.") from error
-        rows = [row for row in kept.rows.values() if "updates" in row]
-        online_rows = [row for row in kept.rows.values() if "examples" in row]
         if self.json:
-            print_json({"batches": rows, "online": online_rows})
+            print_json(rows)
         else:
-            self._say(rows, online_rows)
+            self._say([(table, rows[table.name]) for table in tables if rows[table.name]])
         return INTERRUPTED if stopped else 0
 
-    def _say(self, rows: list[dict[str, Any]], online_rows: list[dict[str, Any]]) -> None:
+    def _say(self, tables: "list[tuple[Table, list[dict[str, Any]]]]") -> None:
         from hebbax.cli import _zoo_table as zoo_table
 
         place = console()
-        if rows:
-            say(
-                place,
-                f"test accuracy after updates of {zoo_table.BATCH} examples, mean of {self.seeds} "
-                f"networks with {zoo_table.HIDDEN[0]} hidden units:",
-            )
-            say(place, zoo_table.markdown(rows))
-        if online_rows:
-            say(
-                place,
-                f"online, share that was right of the first examples, each predicted before it was "
-                f"learnt from, mean of {self.seeds} networks without hidden units:",
-            )
-            say(place, zoo_table.markdown(online_rows))
-        say(place, "Adam has the best of 13 learning rates, chosen on the test set at each column")
-        for name, why in zoo_table.others().items():
-            say(place, f"{name} {why}: what it was measured at, hebbax show {name} tells")
+        for table, rows in tables:
+            say(place, f"{table.caption}:")
+            say(place, zoo_table.markdown(rows, table.axis) + "\n")
+        say(
+            place,
+            "optimisers have the best of their learning rates (Adam of 13), chosen on the test set "
+            "at each column",
+        )

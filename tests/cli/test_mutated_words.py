@@ -72,7 +72,7 @@ def folder(tmp_path, monkeypatch, rule_file):
         (inner, "evaluate"), (inner, "evaluate_online"), (inner, "evaluate_stream"),
         (inner, "best_backprop"), (data, "fetch"), (data, "load"),
         (papers, "reproduce"), (recipes.Recipe, "meta_train"), (recipes.Recipe, "forecast"),
-        (recipes.Recipe, "diagnose"), (_quickstart_run, "run"), (_zoo_table, "table"),
+        (recipes.Recipe, "diagnose"), (_quickstart_run, "run"), (_zoo_table.Table, "row"),
     ):  # fmt: skip
         monkeypatch.setattr(place, name, stop)
     return tmp_path

@@ -123,39 +123,77 @@ def test_rules_lists_the_zoo(hebbax):
     assert all(name in outcome.out for name in zoo.list())
 
 
+TABLES = ("batches", "convolutional", "clone", "online", "features")
+
+
 def test_rules_evaluate(hebbax, monkeypatch):
+    whole = zoo_table.tables(("digits",), updates=5, seeds=2)
+    assert [table.name for table in whole] == list(TABLES)
+    assert set(zoo.list()) <= {name for table in whole for _, name in table.cells}
+    keep = {"blur/mnist", "vsml/online", zoo_table.ADAM, "unsupervised/small", "PCA"}
+
+    def fewer(on, **settings):
+        return tuple(
+            table._replace(learners={n: f for n, f in table.learners.items() if n in keep})
+            for table in zoo_table_tables(on, **settings)
+            if table.name in ("batches", "online", "features")
+        )
+
+    zoo_table_tables = zoo_table.tables
     monkeypatch.setattr("hebbax.cli._zoo_table.TASKS", ("digits",))
-    monkeypatch.setattr(
-        "hebbax.cli._zoo_table.for_batches",
-        lambda: {"blur/mnist": zoo.load("blur/mnist")},
-    )
+    monkeypatch.setattr("hebbax.cli._zoo_table.tables", fewer)
     outcome = hebbax("rules", "--evaluate", "--seeds", 2, "--updates", 5, "--json")
     ours, adam = outcome.json["batches"]
     assert (ours["rule"], ours["task"], ours["updates"]) == ("blur/mnist", "digits", [5])
     assert ours["accuracy"][0]["mean"] > adam["accuracy"][0]["mean"] > 0.3
-    table = zoo_table.markdown([ours, {**adam, "accuracy": [None]}])
+    table = zoo_table.markdown([ours, {**adam, "accuracy": [None]}], "updates")
     assert f"| {ours['accuracy'][0]['mean']:.3f}" in table
     assert table.endswith("| overflow |")
     online = outcome.json["online"]
-    assert [row["rule"] for row in online] == [*zoo_table.for_examples(), zoo_table.ADAM]
+    assert [row["rule"] for row in online] == ["vsml/online", zoo_table.ADAM]
     assert all(row["examples"] == [50] and row["task"] == "digits" for row in online)
     # Ten classes: better than chance, and below what a trained network reaches.
     assert all(0.15 < row["accuracy"][0]["mean"] < 0.9 for row in online)
-    assert "| 50 " in zoo_table.markdown(online)
-    assert set(zoo.list()) >= {*zoo_table.for_batches(), *zoo_table.for_examples()}
+    assert "| 50 " in zoo_table.markdown(online, "examples")
+    learnt, pca = outcome.json["features"]
+    assert learnt["labelled"] == [5, 10, 20]
+    assert all(a["mean"] > 0.5 for row in (learnt, pca) for a in row["accuracy"])
     refused = hebbax("rules", "--updates", 4)
     assert refused.status == 2
     assert "updates must be at least 5; got 4" in refused.err
 
 
-ROW = {"task": "digits", "rule": "blur/toy", "updates": [5], "accuracy": [{"mean": 0.25, "std": 0}]}
-KEY = ("digits", "blur/toy", "updates")
+def test_every_opponent_of_every_rule():
+    plain, matched = (
+        zoo_table.tables(("digits",), updates=5, seeds=1, matched=m) for m in (False, True)
+    )
+    assert [t.name for t in plain] == [t.name for t in matched]
+    batches = matched[0].learners
+    assert {zoo_table.ADAM, "Muon", "Adam, normalised", "blur/lasting, not meta-trained"} <= set(
+        batches
+    )
+    assert {"Adam, normalised in all layers"} <= set(matched[1].learners)
+    (found,) = matched[0].learners["SGD"]("digits")
+    assert 0.2 < found["mean"] < 1
+
+
+ROW = {"table": "batches", "task": "digits", "rule": "blur/toy", "updates": [5],
+       "accuracy": [{"mean": 0.25, "std": 0}]}  # fmt: skip
+
+
+def one_row(measure):
+    return zoo_table.Table(
+        "batches", "caption", "updates", (5,), ("digits",), {"blur/toy": measure}
+    )
 
 
 def test_rows_of_the_table_are_kept(tmp_path):
     file = tmp_path / "rows.jsonl"
-    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: ROW) == ROW
-    assert zoo_table.Kept(file, {"seeds": 2}).row(KEY, lambda: pytest.fail("again")) == ROW
+    cell = ("digits", "blur/toy")
+    first = one_row(lambda _: ROW["accuracy"])
+    assert zoo_table.Kept(file, {"seeds": 2}).row(first, *cell) == ROW
+    again = one_row(lambda _: pytest.fail("again"))
+    assert zoo_table.Kept(file, {"seeds": 2}).row(again, *cell) == ROW
     assert zoo_table.Kept(file, {"seeds": 3}).rows == {}
     file.write_text("{}\n")
     with pytest.raises(ValueError, match=r"rows\.jsonl does not hold the rows of a table"):
@@ -167,17 +205,16 @@ def test_rows_of_the_table_are_kept(tmp_path):
 
 
 def test_rules_evaluate_says_how_long_and_prints_what_it_has(hebbax, monkeypatch):
-    def table(*_, kept, **__):
-        kept.row(KEY, lambda: ROW)
+    def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hebbax.cli._zoo_table.table", table)
+    table = one_row(lambda _: ROW["accuracy"])
+    table = table._replace(learners={**table.learners, "blur/cma": stop})
+    monkeypatch.setattr("hebbax.cli._zoo_table.tables", lambda *_, **__: (table,))
     outcome = hebbax("rules", "--evaluate")
     assert outcome.status == 130
-    assert "learners are to be measured, which takes some" in outcome.err
+    assert "2 learners are to be measured, which takes some" in outcome.err
     assert "| blur/toy | 0.250 |" in outcome.out
-    for name in {*zoo.list()} - {*zoo_table.for_batches(), *zoo_table.for_examples()}:
-        assert f"hebbax show {name} tells" in outcome.out
 
 
 def _truncated(path):

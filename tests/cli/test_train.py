@@ -138,7 +138,8 @@ def test_a_run_that_is_over_goes_on_at_its_last_rate(hebbax, tmp_path):
     assert first["run"] == last["run"]
     words = ("train", "blur/toy", *longer(8), "--decay", 4, "--out")
     assert hebbax(*words, "whole").status == 0
-    whole, parts = (hx.load_rule(tmp_path / name / "rule.safetensors")[1] for name in ("whole", "run"))
+    files = [tmp_path / name / "rule.safetensors" for name in ("whole", "run")]
+    whole, parts = (hx.load_rule(file)[1] for file in files)
     assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), whole, parts))
     fewer = hebbax("train", "--resume", "run", "--steps", 6)
     assert fewer.status == 2
