@@ -33,7 +33,7 @@ else:
 @dataclasses.dataclass(frozen=True)
 class Train(Command):
     """Meta-train a rule by a recipe, or go on with a run: 'hebbax train --resume DIR' takes all
-    options from it, and more --steps go on with one that is over, at the rate that it ended with."""
+    options from it, and more --steps go on with one that is over, at the rate it ended with."""
 
     recipe: AnyRecipe
     """What to train; 'hebbax train RECIPE --help' lists its options."""
