@@ -148,6 +148,13 @@ def say_diagnosis(place: Any, found: "Diagnosis") -> None:
         f"{sampling.episodes} episodes; ES: {sampling.pairs} antithetic pairs, standard deviation "
         f"{sampling.std:g}; θ holds {found.numbers:,} numbers; -: not measured, or not finite",
     )
+    halves = found.at(found.lifetime).half_cosines
+    if halves:
+        say(
+            place,
+            f"cosine between the mean gradients of so many episodes and of as many others, at "
+            f"{found.lifetime} updates: " + ", ".join(f"{n}: {_share(c)}" for n, c in halves),
+        )
     say(place, "")
     say(place, found.advice.sentence)
     say(place, f"Because: {found.advice.decision}")

@@ -29,6 +29,9 @@ PASSES = 4
 One forward, one again, and a backward one that costs about two. An antithetic pair costs two.
 """
 
+SPLITS = 64
+"""Random choices of episodes that a cosine of halves is the mean of."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
@@ -42,6 +45,9 @@ class Measurement:
     - `variance`: of one episode's gradient, summed over θ.
     - `snr`: signal-to-noise ratio of one episode, the squared norm of the mean (less what noise
       adds to it) over the variance. Its inverse is how many episodes make noise equal to signal.
+    - `half_cosines`: pairs (n, mean cosine between the mean gradients of n episodes and of n
+      others), for n of 1, 2, 4, … up to half of the episodes. A direction is worth following from
+      that n on at which this is well above 0; without more signal, n/(n + 1/`snr`) is expected.
     - `nonfinite`: share in [0, 1] of episodes whose loss or gradient is not finite; these are
       left out of all else.
     - `fd_cosine`, `fd_difference`: cosine between directional derivatives by reverse mode and by
@@ -63,6 +69,7 @@ class Measurement:
     rms_norm: float
     variance: float
     snr: float
+    half_cosines: tuple[tuple[int, float], ...]
     nonfinite: float
     fd_cosine: float
     fd_difference: float
@@ -276,6 +283,7 @@ def summarise(
         else math.nan,
         variance=variance,
         snr=max(signal, 0.0) / variance if variance > 0 else math.inf if signal > 0 else math.nan,
+        half_cosines=split_halves(raw.gradients[good]),
         nonfinite=1 - float(good.mean()),
         fd_cosine=cosine,
         fd_difference=difference,
@@ -294,6 +302,24 @@ def _moments(rows: np.ndarray) -> tuple[np.ndarray, float]:
     if len(rows) < 2:
         return np.full(rows.shape[1], math.nan), math.nan
     return rows.mean(axis=0), float(np.sum(rows.var(axis=0, ddof=1)))
+
+
+def split_halves(rows: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """Return for n of 1, 2, 4, … the mean cosine between means of n rows and of n others.
+
+    Each is the mean over `SPLITS` random choices of rows, the same in every call.
+    """
+    random = np.random.default_rng(0)
+    found, count = [], 1
+    while 2 * count <= len(rows):
+        cosines = []
+        for _ in range(SPLITS):
+            order = random.permutation(len(rows))
+            halves = rows[order[:count]], rows[order[count : 2 * count]]
+            cosines.append(_cosine(*(half.mean(axis=0) for half in halves)))
+        found.append((count, float(np.mean(cosines))))
+        count *= 2
+    return tuple(found)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -32,7 +32,7 @@ def run(tmp_path):
 def measured(unroll, **changes):
     usual = {
         "loss": 0.5, "norm": 0.1, "rms_norm": 0.12, "variance": 0.02, "snr": 0.4,
-        "nonfinite": 0.0, "fd_cosine": 0.9995, "fd_difference": 0.004, "fd_error": 0.002,
+        "half_cosines": ((1, 0.25), (2, 0.375)), "nonfinite": 0.0, "fd_cosine": 0.9995, "fd_difference": 0.004, "fd_error": 0.002,
         "fd_step": 0.001, "es_cosine": 0.98, "es_variance": 0.3, "truncation_cosine": math.nan,
         "compile_seconds": 1.0, "seconds": 0.5,
     }  # fmt: skip
@@ -78,6 +78,9 @@ def test_a_run_is_examined(hebbax, run):
         "hidden layers 2, 2 updates in a lifetime"
     )
     assert [line.split()[0] for line in lines[4:6]] == ["2", "3"]
+    (halves,) = [line for line in lines if line.startswith("cosine between the mean gradients")]
+    assert halves.count(": ") == 2
+    assert " at 2 updates: 1: " in halves
     assert [len(line.split()) for line in lines[4:6]] == [12, 12]
     assert float(lines[4].split()[6]) > 0.9
     assert "hebbax.methods." in outcome.out

@@ -9,7 +9,7 @@ from tiny import RULE, XOR, Bowl, Chain, Distance
 
 import hebbax as hx
 from hebbax.doctor._advice import Evidence, advise
-from hebbax.doctor._diagnosis import diagnose_problem, growth_rate, series
+from hebbax.doctor._diagnosis import diagnose_problem, growth_rate, series, split_halves
 from hebbax.doctor._memory import Memory, device_memory, spelt_bytes
 from hebbax.doctor._probing import Sampling
 
@@ -80,6 +80,21 @@ def test_statistics_are_those_of_the_episodes():
     assert found.rms_norm**2 == pytest.approx((gradients**2).sum() / 6, rel=1e-5)
     assert found.variance == pytest.approx(variance, rel=1e-4)
     assert found.snr == pytest.approx((mean @ mean - variance / 6) / variance, rel=1e-3)
+
+
+def test_halves_agree_as_far_as_noise_lets_them():
+    random = np.random.default_rng(1)
+    signal = random.normal(size=50)
+    signal /= np.linalg.norm(signal)
+    rows = 0.5 * signal + random.normal(size=(4096, 50)) / math.sqrt(50)
+    found = dict(split_halves(rows))
+    assert list(found) == [2**i for i in range(12)]
+    for count in (16, 64, 1024):
+        # Signal 1/4 of the noise for each row.
+        assert found[count] == pytest.approx(count / (count + 4), abs=0.05)
+    assert dict(split_halves(rows[:1])) == {}
+    own = of_chain(4, Sampling(episodes=6, pairs=4, checks=2), [4], noise=0.0).at(4)
+    assert own.half_cosines == ((1, pytest.approx(1)), (2, pytest.approx(1)))
 
 
 @pytest.mark.parametrize("unroll", [1, 2, 3])
