@@ -27,7 +27,7 @@ from hebbax.papers._figures import (
 from hebbax.papers._statistics import Row, rounded, rows
 from hebbax.papers._training import learning_rates
 from hebbax.papers.blur._generalist import OPTIMIZERS
-from hebbax.plots import LEARNER_COLOURS
+from hebbax.plots import CLASS_COLOURS, LEARNER_COLOURS
 
 CIFAR_SIZE = 16
 """Side of the photographs, in pixels."""
@@ -176,19 +176,21 @@ class ArchitecturesTried(Experiment):
     def _draw(
         self, wide: dict[str, dict[str, hx.Curves]], deep: dict[int, dict[str, hx.Curves]]
     ) -> Figure:
+        learners = next(iter(wide.values()))
+        colours = dict(zip(learners, (*LEARNER_COLOURS, CLASS_COLOURS[3]), strict=False))
         count = len(wide) + 1
         figure, panels = sheet(3.1 * count, 3.6, columns=count)
         axes: list[Axes] = list(panels.ravel())
         for panel, (data, curves) in zip(axes, wide.items(), strict=False):
-            for (name, curve), colour in zip(curves.items(), LEARNER_COLOURS, strict=False):
-                band(panel, curve.steps, curve.accuracy, name, colour)
+            for name, curve in curves.items():
+                band(panel, curve.steps, curve.accuracy, name, colours[name])
             logarithmic(panel, self.points)
             label(panel, "updates", title=f"{_title(data)}, convolutions")
         label(axes[0], y="test accuracy")
         last = axes[-1]
-        for name, colour in zip(deep[self.blocks[0]], LEARNER_COLOURS, strict=False):
+        for name in deep[self.blocks[0]]:
             each = [curves[name].accuracy[:, -1] for curves in deep.values()]
-            whiskers(last, self.blocks, each, name, colour)
+            whiskers(last, self.blocks, each, name, colours[name])
         logarithmic(last, self.blocks)
         label(last, "residual blocks", title=f"{_title(self.deep_data)}, residual perceptrons")
         legend_below(figure, axes)
