@@ -32,7 +32,8 @@ def run(tmp_path):
 def measured(unroll, **changes):
     usual = {
         "loss": 0.5, "norm": 0.1, "rms_norm": 0.12, "variance": 0.02, "snr": 0.4,
-        "half_cosines": ((1, 0.25), (2, 0.375)), "nonfinite": 0.0, "fd_cosine": 0.9995, "fd_difference": 0.004, "fd_error": 0.002,
+        "half_cosines": ((1, 0.25), (2, 0.375)), "nonfinite": 0.0, "fd_cosine": 0.9995,
+        "fd_difference": 0.004, "fd_error": 0.002,
         "fd_step": 0.001, "es_cosine": 0.98, "es_variance": 0.3, "truncation_cosine": math.nan,
         "compile_seconds": 1.0, "seconds": 0.5,
     }  # fmt: skip
