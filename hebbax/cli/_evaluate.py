@@ -300,6 +300,7 @@ class Evaluate(Command):
     ) -> None:
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         from hebbax.networks import label
 
@@ -316,9 +317,10 @@ class Evaluate(Command):
         for point in points:
             table.add_column(f"{point:,}", justify="right")
         for name, curve in curves.items():
-            cells = [_cell(curve, index) for index in range(len(points))]
+            cells = [Text(_cell(curve, index)) for index in range(len(points))]
             if name in rates:
-                cells = [f"{c}\n[dim]{r:.2g}[/]" for c, r in zip(cells, rates[name], strict=True)]
+                for cell, rate in zip(cells, rates[name], strict=True):
+                    cell.append(f"\n{rate:.2g}", style="dim")
             table.add_row(_title(name), *cells)
         place.print(table)
         if rates:

@@ -9,6 +9,7 @@ from hebbax.recipes._blur_images import MNIST_SIZE as MNIST_SIZE
 from hebbax.recipes._blur_images import BlurLasting as BlurLasting
 from hebbax.recipes._blur_images import BlurMnist as BlurMnist
 from hebbax.recipes._blur_images import BlurMnist50 as BlurMnist50
+from hebbax.recipes._blur_images import BlurPaper as BlurPaper
 from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
@@ -18,6 +19,7 @@ from hebbax.recipes._streams import BlurStream as BlurStream
 from hebbax.recipes._unsupervised import LOOK as LOOK
 from hebbax.recipes._unsupervised import SIZE as SIZE
 from hebbax.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebbian
+from hebbax.recipes._unsupervised import UnsupervisedMeta as UnsupervisedMeta
 from hebbax.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.recipes._vsml import VsmlBackprop as VsmlBackprop
 from hebbax.recipes._vsml import VsmlOnline as VsmlOnline
@@ -29,11 +31,13 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurMnist,
         BlurMnist50,
         BlurLasting,
+        BlurPaper,
         BlurConv,
         BlurStream,
         VsmlBackprop,
         VsmlOnline,
         UnsupervisedHebbian,
+        UnsupervisedMeta,
         UnsupervisedSmall,
     )
 }

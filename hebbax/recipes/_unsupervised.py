@@ -37,6 +37,8 @@ class _Unsupervised(Recipe):
 
     hidden: tuple[int, ...] = ()
     """Units of the hidden layers."""
+    shallow: bool = False
+    """Whether every second family has networks without hidden layers."""
     unrolls: int = 50
     """Updates in a lifetime of validation."""
     batch: int = 32
@@ -79,6 +81,12 @@ class _Unsupervised(Recipe):
         import jax
 
         return jax.random.key(self.seed, impl="unsafe_rbg")
+
+    def layers(self, families: int) -> "Hidden":
+        """Return the same hidden layers for all families, or none for every second one."""
+        if not self.shallow:
+            return self.units()
+        return tuple(() if index % 2 else self.units() for index in range(families))
 
     def led_by(self, **leading: float) -> "UnsupervisedRule":
         """Return a rule in whose fresh θ planes have these weights, the others `others`."""
@@ -180,6 +188,41 @@ class UnsupervisedHebbian(_Unsupervised):
 
 
 @dataclasses.dataclass(frozen=True)
+class UnsupervisedMeta(UnsupervisedHebbian):
+    """Meta-train an unsupervised update rule that starts from all planes alike."""
+
+    name: ClassVar[str] = "unsupervised/meta"
+    title: ClassVar[str] = "Unsupervised update rule, meta-trained from a flat start"
+
+    hidden: tuple[int, ...] = (64,)
+    hebbian: float = UnsupervisedHebbian.others
+    decorrelation: float = UnsupervisedHebbian.others
+    particles: int = 8
+    unrolls: int = 200
+    final: int = 300
+    steps: int = 1500
+    average: float | None = 0.99
+    shallow: bool = True
+
+    def task_families(self) -> "tuple[AbstractFamily, ...]":
+        """Return characters, letters, photographs and random projections; never digits or clothes.
+
+        **Raises:** see `hebbax.data.load`.
+        """
+        from hebbax.tasks import augmented, glyphs, projected, subsets
+
+        families = (
+            glyphs(10, SIZE, zoom=1.5),
+            subsets("az_letters", 10, SIZE),
+            subsets("cifar10", 3, SIZE),
+            subsets("tiny_imagenet", 3, SIZE),
+            glyphs(20, SIZE, rotation=30.0, zoom=1.5),
+        )
+        looks = tuple(augmented(family, **self.look) for family in families)
+        return (*looks, projected(subsets("az_letters", 10, SIZE)))
+
+
+@dataclasses.dataclass(frozen=True)
 class UnsupervisedSmall(_Unsupervised):
     """Teach the unsupervised update rule an online clustering, one update at a time."""
 
@@ -209,7 +252,6 @@ class UnsupervisedSmall(_Unsupervised):
     individual: bool = True
     """Whether this share, and that of what is told already, are each unit's own."""
     shallow: bool = True
-    """Whether every second family has networks without hidden layers."""
     average: float | None = 0.995
     validation: int = 4
     steps: int = 3000
@@ -219,12 +261,6 @@ class UnsupervisedSmall(_Unsupervised):
     def rule(self) -> "UnsupervisedRule":
         """Return a rule for any number of features that starts as a low-rank readout."""
         return dataclasses.replace(self.led_by(lowrr_zero=self.readout), top_units=None)
-
-    def layers(self, families: int) -> "Hidden":
-        """Return the same hidden layers for all families, or for every other one."""
-        if not self.shallow:
-            return self.units()
-        return tuple(() if index % 2 else self.units() for index in range(families))
 
     def start(self) -> "Parameters":
         """Return θ with which biases fade, for nothing teaches them."""

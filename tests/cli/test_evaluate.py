@@ -16,6 +16,7 @@ def test_table(hebbax, rule_file, monkeypatch):
     texts = ("on iris: networks 4-3-3", "updates", "SGD", "Adam", "best step size", "±")
     for text in (*texts, "Adam, normalised", "not meta-trained"):
         assert text in outcome.out
+    assert "[" not in outcome.out
     assert "compiled in" in outcome.out
     assert "evaluating" in outcome.err
 

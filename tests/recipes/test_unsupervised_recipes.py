@@ -83,6 +83,22 @@ def test_every_second_family_can_have_shallow_networks():
     assert dataclasses.replace(recipe, shallow=False).layers(4) == (7,)
 
 
+def test_a_flat_start_lets_no_plane_lead():
+    recipe = RECIPES["unsupervised/meta"]()
+    theta = recipe.rule().init(jax.random.key(0))
+    assert set(np.asarray(theta.merge.w).tolist()) == {2.0}
+    assert recipe.layers(6) == ((64,), ()) * 3
+
+
+@pytest.mark.data
+def test_a_flat_start_meets_many_kinds_of_tasks():
+    families = RECIPES["unsupervised/meta"]().task_families()
+    assert [family.outputs for family in families] == [10, 10, 3, 3, 20, 10]
+    assert {family.inputs for family in families} == {196}
+    assert "projected" in families[-1].name
+    assert not any("mnist" in family.name or "digits" in family.name for family in families)
+
+
 def test_the_clustering_starts_from_one_readout_and_without_biases():
     recipe = RECIPES["unsupervised/small"](readout=50.0, others=0.5)
     theta = recipe.start()
