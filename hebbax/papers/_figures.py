@@ -13,7 +13,10 @@ from hebbax.papers._statistics import mean_and_error
 from hebbax.plots import GRID, INK, tidy
 
 Number = int | float
-TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+TITLES = {
+    "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "az_letters": "letters",
+    "cifar10": "CIFAR-10", "omniglot": "Omniglot",
+}  # fmt: skip
 """What figures call sets of images; the others by their names."""
 
 

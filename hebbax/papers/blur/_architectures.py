@@ -224,7 +224,7 @@ def _images(data: str) -> hx.tasks.AbstractFamily:
 
 
 def _title(data: str) -> str:
-    return {**TITLES, "az_letters": "letters", "cifar10": "CIFAR-10"}.get(data, data)
+    return TITLES.get(data, data)
 
 
 def _means(curves: dict[str, hx.Curves]) -> dict[str, list[float]]:
