@@ -32,6 +32,7 @@ from hebbax.outer.engines import CompiledEngine, SearchEngine, Setup
 from hebbax.rule_file import read_rule_file
 from hebbax.rules._backprop import LearningRate
 from hebbax.runs import _run as run_module
+from hebbax.runs import digest_of
 from hebbax.runs.checkpoint import CheckpointError
 
 
@@ -261,7 +262,8 @@ def test_the_last_three_checkpoints_are_kept(tmp_path):
 def test_card(tmp_path):
     result = train(tmp_path, steps=10, card={"title": "tiny"})
     _, _, card = read_rule_file(tmp_path / "rule.safetensors")
-    assert card == {"title": "tiny", "meta_steps": result.step, "validation_loss": result.loss}
+    found = {"meta_steps": result.step, "validation_loss": result.loss}
+    assert card == {"title": "tiny", **found, "run": digest_of(tmp_path)}
 
 
 AVERAGED = dataclasses.replace(METHOD, average=0.8)
