@@ -46,7 +46,10 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
       `networks.cnn(image=(28, 28, 1))`.
     - `steps`: updates. None for as many as the rule's lifetimes had in meta-training, as its card
       says, or 20 where there is no card.
-    - `batch_size`, `standardize`, `random_state`: as in `PlasticClassifier`.
+    - `standardize`: `all` brings all columns to one mean and one deviation, as suits images, whose
+      border would be blown up otherwise; `columns` each to its own, as suits tables whose columns
+      have units of their own; None leaves them as they are.
+    - `batch_size`, `random_state`: as in `PlasticClassifier`.
 
     **Attributes** of a fitted transformer: `rule_`, `theta_`, `network_` (the network state φ),
     `updates_` (how many made it), `n_features_in_`, and `feature_names_in_` where the columns
@@ -64,7 +67,7 @@ class PlasticFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Plastic
         hidden: Given = (64,),
         steps: int | None = None,
         batch_size: int = 128,
-        standardize: str | None = "columns",
+        standardize: str | None = "all",
         random_state: Any = None,
     ):
         self.rule = rule
