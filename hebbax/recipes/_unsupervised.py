@@ -211,15 +211,8 @@ class UnsupervisedMeta(UnsupervisedHebbian):
         """
         from hebbax.tasks import augmented, glyphs, projected, subsets
 
-        families = (
-            glyphs(10, SIZE, zoom=1.5),
-            subsets("az_letters", 10, SIZE),
-            subsets("cifar10", 3, SIZE),
-            subsets("tiny_imagenet", 3, SIZE),
-            glyphs(20, SIZE, rotation=30.0, zoom=1.5),
-        )
-        looks = tuple(augmented(family, **self.look) for family in families)
-        return (*looks, projected(subsets("az_letters", 10, SIZE)))
+        more = augmented(glyphs(20, SIZE, rotation=30.0, zoom=1.5), **self.look)
+        return (*super().task_families(), more, projected(subsets("az_letters", 10, SIZE)))
 
 
 @dataclasses.dataclass(frozen=True)
