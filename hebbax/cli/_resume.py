@@ -1,5 +1,6 @@
 """`hebbax train --resume DIR`: the command line that the run in a folder was begun with."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def resumed(words: Sequence[str]) -> list[str]:
     if "--out" in given or any(word in RECIPES for word in given):
         raise BadInputError(f"{OPTION} takes recipe and folder from the run; give neither.")
     recipe, options = _recorded(Path(folder))
-    if _gives(given, "steps") and options.get("decay") is None and "steps" in options:
+    falls = "decay" in {field.name for field in dataclasses.fields(RECIPES[recipe])}
+    if falls and _gives(given, "steps") and options.get("decay") is None and "steps" in options:
         # Schedules go on as they were begun: the rate stays what it ended with.
         options["decay"] = options["steps"]
     fields = [*words[:1], recipe]

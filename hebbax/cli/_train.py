@@ -14,7 +14,7 @@ from tyro.conf import FlagCreatePairsOff
 from hebbax.cli._command import INTERRUPTED, Command
 from hebbax.cli._console import console, print_json, say
 from hebbax.cli._errors import BadInputError, blame, check_writable, flag
-from hebbax.recipes import RECIPES, Recipe
+from hebbax.recipes import RECIPES, GradientRecipe, Recipe
 
 if TYPE_CHECKING:
     from hebbax.outer import MetaTraining
@@ -137,7 +137,9 @@ class Train(Command):
         # More steps go on with a run that is over, unless its learning rate would be another.
         allowed = ()
         if "steps" in before:
-            length = {"steps": before["steps"], "decay": before.get("decay")}
+            length = {"steps": before["steps"]}
+            if isinstance(self.recipe, GradientRecipe):
+                length["decay"] = before.get("decay")
             with self._blaming():
                 then = dataclasses.replace(self.recipe, **length)
                 theta = jax.eval_shape(self.recipe.rule().init, self.recipe.key())

@@ -13,6 +13,7 @@ from hebbax.recipes._blur_images import BlurPaper as BlurPaper
 from hebbax.recipes._blur_toy import QUICKSTART_RULE as QUICKSTART_RULE
 from hebbax.recipes._blur_toy import BlurToy as BlurToy
 from hebbax.recipes._recipe import FINAL_RATE as FINAL_RATE
+from hebbax.recipes._recipe import GradientRecipe as GradientRecipe
 from hebbax.recipes._recipe import Recipe as Recipe
 from hebbax.recipes._streams import STREAM_RULE as STREAM_RULE
 from hebbax.recipes._streams import BlurStream as BlurStream

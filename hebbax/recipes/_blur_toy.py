@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hebbax.recipes._recipe import Recipe
+from hebbax.recipes._recipe import GradientRecipe
 
 if TYPE_CHECKING:
     from hebbax.outer.objectives import AbstractObjective
@@ -23,13 +23,13 @@ QUICKSTART_RULE: dict[str, Any] = TOY_RULE
 
 
 @dataclasses.dataclass(frozen=True)
-class BlurRecipe(Recipe):
+class BlurRecipe(GradientRecipe):
     """Meta-train a BLUR genome by gradient descent through the unroll.
 
     **Raises:** `ValueError` naming the first option that is out of range.
     """
 
-    least: ClassVar[dict[str, int]] = {**Recipe.least, "states": 2}
+    least: ClassVar[dict[str, int]] = {**GradientRecipe.least, "states": 2}
 
     states: int = 2
     """States per neuron, k; at least 2."""

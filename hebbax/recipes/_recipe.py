@@ -60,12 +60,6 @@ class Recipe(abc.ABC):
     """θ trained side by side; the best is kept."""
     steps: int = 2000
     """Meta-steps."""
-    learning_rate: float = 1e-2
-    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
-    decay: int | None = None
-    """Meta-steps over which it decays; None for all of them."""
-    clip: float = 1.0
-    """Bound on the norm of the meta-gradient."""
     validation: int = 16
     """Tasks of each family that decide which θ is the best, at every checkpoint."""
     log_every: int = 50
@@ -132,24 +126,9 @@ class Recipe(abc.ABC):
 
         return jax.random.key(self.seed)
 
+    @abc.abstractmethod
     def method(self) -> "AbstractMethod":
-        """Return the outer loop's method: Adam on the gradient through whole lifetimes."""
-        import optax
-
-        from hebbax.outer.methods import Gradient
-
-        return Gradient(optax.adam(self.falling(self.learning_rate)), clip=self.clip)
-
-    @property
-    def planned(self) -> int:
-        """The meta-steps that schedules are made for; others may follow."""
-        return self.steps if self.decay is None else self.decay
-
-    def falling(self, rate: float) -> "optax.Schedule":
-        """Return a learning rate that begins as `rate` and falls along a cosine."""
-        import optax
-
-        return optax.cosine_decay_schedule(rate, self.planned, alpha=FINAL_RATE)
+        """Return the outer loop's method."""
 
     def options(self) -> dict[str, Any]:
         """Return the options by name, as JSON has them."""
@@ -228,3 +207,34 @@ class Recipe(abc.ABC):
         from hebbax.doctor import diagnose
 
         return diagnose(self.training(families), theta, **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientRecipe(Recipe):
+    """A recipe that follows the meta-gradient, by a learning rate that falls along a cosine."""
+
+    learning_rate: float = 1e-2
+    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
+    decay: int | None = None
+    """Meta-steps over which it decays; None for all of them."""
+    clip: float = 1.0
+    """Bound on the norm of the meta-gradient."""
+
+    def method(self) -> "AbstractMethod":
+        """Return the outer loop's method: Adam on the gradient through whole lifetimes."""
+        import optax
+
+        from hebbax.outer.methods import Gradient
+
+        return Gradient(optax.adam(self.falling(self.learning_rate)), clip=self.clip)
+
+    @property
+    def planned(self) -> int:
+        """The meta-steps that schedules are made for; others may follow."""
+        return self.steps if self.decay is None else self.decay
+
+    def falling(self, rate: float) -> "optax.Schedule":
+        """Return a learning rate that begins as `rate` and falls along a cosine."""
+        import optax
+
+        return optax.cosine_decay_schedule(rate, self.planned, alpha=FINAL_RATE)

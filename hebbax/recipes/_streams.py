@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hebbax.recipes._recipe import Recipe
 
 if TYPE_CHECKING:
+    from hebbax.outer.methods import AbstractMethod
     from hebbax.outer.objectives import AbstractObjective
     from hebbax.rules import Ensemble
     from hebbax.tasks import AbstractFamily
@@ -30,40 +31,76 @@ STREAM_RULE: dict[str, Any] = {
 # How members begin: rows over which they know their inputs, rows over which synapses fade, and η̃.
 DEEP = ((1e6, 2e4, 6.0), (128.0, 1e4, 20.0), (32.0, 1e4, 6.0))
 SHALLOW = ((1e6, 1e5, 30.0), (1e6, 1e6, 3.0), (32.0, 1e5, 30.0))
-FAMILIES = ("mixtures", 3, 15), ("hyperplanes", 8, 2)
+FAMILIES = (
+    ("mixtures", 3, 15),
+    ("hyperplanes", 8, 2),
+    ("hyperplanes", 3, 2),
+    ("mixtures", 10, 4),
+    ("permuted_digits",),
+)
+SPREADS = {
+    "log_rows": 1.0,
+    "log_life": 1.0,
+    "log_pace": 0.4,
+    "log_memory": 0.5,
+    "log_sharpness": 0.3,
+    "least": 0.5,
+    "rescale": 0.2,
+    "synapse_gain": 0.1,
+}
+"""What is searched for, and how widely at first, as parts of `std`: times, paces and votes, and how
+long synapses of each member are. The other numbers of the members' genomes stay as they are."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BlurStream(Recipe):
-    """Mixtures and hyperplanes that drift: an ensemble that learns for as long as rows come."""
+    """Tasks that drift: an ensemble that learns for as long as rows come, found by CMA-ES.
+
+    Lifetimes are as long as what is searched for, the rows over which something is forgotten, asks
+    for: longer than gradients reach.
+    """
 
     name: ClassVar[str] = "blur/stream"
     title: ClassVar[str] = "An ensemble of BLUR networks, meta-trained on tasks that drift"
     evaluation: ClassVar[str] = "--stream elec2"
-    least: ClassVar[dict[str, int]] = {**Recipe.least, "validation": 1}
+    least: ClassVar[dict[str, int]] = {**Recipe.least, "validation": 1, "population": 2}
 
     hidden: tuple[int, ...] = (32,)
     """Units of the hidden layers of deep members."""
-    unrolls: int = 60
+    unrolls: int = 500
     """Updates in a lifetime."""
     batch: int = 32
     """Examples in each update."""
-    tasks: int = 2
-    """Tasks sampled of each family at every meta-step."""
     runs: int = 1
     """θ trained side by side; the best is kept."""
-    steps: int = 120
+    steps: int = 300
     """Meta-steps."""
-    learning_rate: float = 2e-3
-    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
-    clip: float = 1.0
-    """Largest norm of a meta-gradient."""
-    validation: int = 4
+    population: int = 16
+    """Members that CMA-ES compares at every meta-step, on the same tasks."""
+    std: float = 0.5
+    """How widely CMA-ES searches at first."""
+    validation: int = 12
     """Tasks of each family that decide which θ is the best, at every checkpoint."""
-    log_every: int = 10
+    log_every: int = 5
     """Meta-steps between logged lines."""
-    checkpoint_every: int = 30
+    checkpoint_every: int = 20
     """Meta-steps between checkpoints; a multiple of log_every."""
+
+    def method(self) -> "AbstractMethod":
+        """Return CMA-ES over times, paces and votes."""
+        import jax
+        import numpy as np
+
+        from hebbax.outer.methods import CMAES
+
+        names, numbers = [], []
+        for path, array in jax.tree_util.tree_flatten_with_path(self.start())[0]:
+            names += [path[-1].name] * array.size
+            numbers += np.asarray(array, float).ravel().tolist()
+        kept = {i: numbers[i] for i, name in enumerate(names) if name not in SPREADS}
+        spreads = [SPREADS[name] for name in names if name in SPREADS]
+        options = {"fixed_variables": kept, "CMA_stds": spreads}
+        return CMAES(self.std, self.population, options=options)
 
     def rule(self) -> "Ensemble":
         """Return deep and shallow members that begin as backpropagation."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hebbax.recipes._recipe import Recipe
+from hebbax.recipes._recipe import GradientRecipe
 
 if TYPE_CHECKING:
     from jaxtyping import PRNGKeyArray
@@ -28,7 +28,7 @@ CLEAN_LOOK: dict[str, Any] = {"mask": 0.3, "fade": 0.3, "invert": 0.3}
 
 
 @dataclasses.dataclass(frozen=True)
-class _Unsupervised(Recipe):
+class _Unsupervised(GradientRecipe):
     """What the recipes share: letters and small photographs, and truncated gradients."""
 
     evaluation: ClassVar[str] = ""

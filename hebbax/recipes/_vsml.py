@@ -3,7 +3,7 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hebbax.recipes._recipe import Recipe
+from hebbax.recipes._recipe import GradientRecipe
 
 if TYPE_CHECKING:
     from hebbax.outer import Curriculum
@@ -20,7 +20,7 @@ SPREAD = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class VsmlOnline(Recipe):
+class VsmlOnline(GradientRecipe):
     """VSML from scratch, on MNIST at 10 by 10 pixels, one example after another (sec. 3.3)."""
 
     name: ClassVar[str] = "vsml/online"
@@ -84,14 +84,14 @@ class VsmlOnline(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class VsmlBackprop(Recipe):
+class VsmlBackprop(GradientRecipe):
     """Teach sub-RNNs backpropagation, on random inputs and errors (VSML sec. 3.2, table 1)."""
 
     name: ClassVar[str] = "vsml/backprop"
     title: ClassVar[str] = "VSML, taught backpropagation on random data"
     evaluation: ClassVar[str] = "--task digits --batch 64"
 
-    least: ClassVar[dict[str, int]] = {**Recipe.least, "states": 3}
+    least: ClassVar[dict[str, int]] = {**GradientRecipe.least, "states": 3}
 
     states: int = 10
     """Units of a sub-RNN; at least 3."""

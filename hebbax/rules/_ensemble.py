@@ -16,8 +16,8 @@ from hebbax.rules._sections import Entry, Section, all_arrays
 from hebbax.rules.blur import Blur
 
 ROWS = 32
-"""Rows of an update up to which changes of synapses grow with their number: in larger ones, larger
-changes would be less exact rather than faster."""
+"""Rows in one change of synapses, which grows with their number. Of more, so many are learnt from
+one after the other: one change for all would have to be larger than it is exact, or too small."""
 FARTHEST = 5.0
 """Deviations at which standardised inputs are cut off."""
 _LEAST_VARIANCE = 1e-2
@@ -168,7 +168,8 @@ class Ensemble(AbstractRule):
     ) -> tuple[Votes, Float[Array, "batch out"]]:
         """Let every member predict and learn, and remember how right each was.
 
-        With `y` None nothing is changed.
+        Of more than `ROWS` rows, each so many are predicted and learnt from in turn, so that later
+        predictions come after earlier changes. With `y` None nothing is changed.
 
         **Raises:** `ValueError` for targets that are no classes.
         """
@@ -179,8 +180,31 @@ class Ensemble(AbstractRule):
                 f"an Ensemble votes on classes only; got targets of a {type(y.goal).__name__}."
             )
         check_batch(x, y, (net.mean.shape[1], y.shape[1]))
+        whole = len(x) // ROWS * ROWS
+        if not whole or len(x) == ROWS:
+            return self._learnt(theta, net, x, y)
+
+        def turn(net: Votes, rows: tuple[Array, Array]) -> tuple[Votes, Array]:
+            return self._learnt(theta, net, *rows)
+
+        turns = jax.tree.map(lambda a: a[:whole].reshape(-1, ROWS, a.shape[1]), (x, y))
+        net, said = jax.lax.scan(turn, net, turns)
+        said = said.reshape(whole, y.shape[1])
+        if whole == len(x):
+            return net, said
+        net, rest = self._learnt(theta, net, x[whole:], y[whole:])
+        return net, jnp.concatenate([said, rest])
+
+    def _learnt(
+        self,
+        theta: Members,
+        net: Votes,
+        x: Float[Array, "rows in"],
+        y: Float[Array, "rows out"],
+    ) -> tuple[Votes, Float[Array, "rows out"]]:
+        """Make one change from up to `ROWS` rows."""
         batch = len(x)
-        pace = jnp.exp(theta.log_pace) * (min(batch, ROWS) / ROWS)
+        pace = jnp.exp(theta.log_pace) * (batch / ROWS)
         stays = jnp.exp(-batch / jnp.exp(theta.log_life))
         seen = _standardised(net, x)
 
