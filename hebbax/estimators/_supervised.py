@@ -4,7 +4,6 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 from sklearn.utils.validation import check_is_fitted
@@ -35,6 +34,8 @@ FIRST_LOOKS = (1, 2, 3, 5, 7, 10)
 """Updates after which to look first, for where there is much noise few are best."""
 SMALL_CHUNK = 32
 """Rows that a smaller chunk of a stream is brought to, so that there are two sizes in all."""
+TOGETHER = 64
+"""Rows of a stream that one call learns from, in batches one after the other."""
 
 
 class Judged(NamedTuple):
@@ -191,9 +192,10 @@ class SupervisedEstimator(PlasticEstimator):
         ys: np.ndarray,
         taken: int = 1,
     ) -> tuple[PyTree, PyTree]:
+        # Arrays of NumPy: making JAX's own of them takes longer than the update of a small network.
         return _learning.learn(
-            self._brief, self.rule_, self.theta_, self._goal, nets, means, jnp.asarray(done),
-            jnp.asarray(xs), jnp.asarray(ys), jnp.asarray(taken),
+            self._brief, self.rule_, self.theta_, self._goal, nets, means,
+            np.asarray(done, np.int32), np.asarray(xs), np.asarray(ys), np.asarray(taken, np.int32),
         )  # fmt: skip
 
     def _held_out(self, nets: PyTree, x: np.ndarray, seen: list[np.ndarray]) -> np.ndarray:
@@ -263,17 +265,30 @@ class SupervisedEstimator(PlasticEstimator):
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
         shares = np.array_split(kept, -(-len(kept) // self.batch_size)) if len(kept) else []
         small = min(SMALL_CHUNK, self.batch_size)
-        for rows in shares:
-            size = small if len(rows) <= small else self.batch_size
-            rows = rows[spread(weight[rows], size)]
-            xs, ys = (
-                np.broadcast_to(a[rows], (1, self._networks_of(nets), size, a.shape[1]))
-                for a in (x, y)
-            )
-            # What drifts has no use for averages of what was.
-            nets, _ = self._update(nets, nets, updates, xs, ys)
-            updates += 1
+        sizes = [small if len(rows) <= small else self.batch_size for rows in shares]
+        # Larger shares come first, so this is the order of the rows.
+        for size in dict.fromkeys(sizes):
+            alike = (rows for rows, its in zip(shares, sizes, strict=True) if its == size)
+            taken = [rows[spread(weight[rows], size)] for rows in alike]
+            most = max(1, TOGETHER // size)
+            for start in range(0, len(taken), most):
+                rows = np.stack(taken[start : start + most])
+                nets = self._learn_in_a_row(nets, updates, x[rows], y[rows], most)
+                updates += len(rows)
         self._keep(nets, updates, scaling, temperature, before)
+
+    def _learn_in_a_row(
+        self, nets: PyTree, done: int, xs: np.ndarray, ys: np.ndarray, most: int
+    ) -> PyTree:
+        """Let all networks learn from batches `[updates, batch, ..]`, at most `most` of them."""
+        missing = ((0, most - len(xs)), (0, 0), (0, 0))
+
+        def for_each(a: np.ndarray) -> np.ndarray:
+            a = np.pad(a, missing)[:, None]
+            return np.broadcast_to(a, (most, self._networks_of(nets), *a.shape[2:]))
+
+        # What drifts has no use for averages of what was.
+        return self._update(nets, nets, done, for_each(xs), for_each(ys), len(xs))[0]
 
     def _networks_of(self, nets: PyTree) -> int:
         return len(jax.tree.leaves(nets)[0])

@@ -4,6 +4,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from tiny import RULE, XOR, Bowl, Chain, Distance
 
@@ -351,3 +352,24 @@ def test_memory():
     assert [spelt_bytes(n) for n in (0, 999, 1000, 43_800_000, 999_999_999, 3 * 10**12)] == [
         "0 B", "999 B", "1.0 kB", "43.8 MB", "1.00 GB", "3000.00 GB",
     ]  # fmt: skip
+
+
+def test_regression_is_diagnosed_and_forecast():
+    rule, family = hx.Backprop("sgd"), hx.tasks.sinusoids()
+    objective = hx.objectives.QueryLoss(steps=3, batch=5, query=8)
+    found = hx.diagnose(
+        rule, rule.init(jax.random.key(0)), family, objective, hidden=(6,),
+        sampling=Sampling(episodes=4, pairs=4, checks=2),
+    )  # fmt: skip
+    assert [m.unroll for m in found.measurements][:3] == [1, 2, 3]
+    for measured in found.measurements:
+        # A squared error of sines whose amplitude is 2.5 or so.
+        assert 0.1 < measured.loss < 30
+        assert measured.nonfinite == 0
+        assert measured.fd_cosine > 0.99
+    ahead = hx.forecast(
+        rule, family, objective, hx.methods.Gradient(optax.sgd(1e-3)), hidden=(6,), steps=4,
+        key=jax.random.key(0), validation=2, log_every=2, checkpoint_every=2, seconds=0.0,
+    )  # fmt: skip
+    assert ahead.theta == 1
+    assert ahead.networks == {"1-6-1": 19}
