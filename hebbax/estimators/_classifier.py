@@ -31,7 +31,7 @@ class PlasticClassifier(ClassifierMixin, SupervisedEstimator):
     it is enough, and how sure predictions may be: either the networks after some update, or their
     averages over the last updates. The networks' predictions are averaged.
     `partial_fit` learns online: one update for each `batch_size` of the rows it is given, in their
-    order.
+    order, or for fewer where the rule learns from rows in turn.
 
     What `fit` finds depends neither on the order of the rows nor on whether a row is there twice or
     has a weight of two.

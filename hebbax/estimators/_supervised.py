@@ -263,13 +263,17 @@ class SupervisedEstimator(PlasticEstimator):
         self._brief = False  # nobody knows how long a stream is
         kept = np.flatnonzero(weight > 0)
         # Even shares rather than a last one of a few rows, from which some rules learn badly.
-        shares = np.array_split(kept, -(-len(kept) // self.batch_size)) if len(kept) else []
-        small = min(SMALL_CHUNK, self.batch_size)
-        sizes = [small if len(rows) <= small else self.batch_size for rows in shares]
+        # Rows that are learnt from in turn need not be taken twice, but for their weights.
+        alike = len(kept) > 0 and weight[kept].min() == weight[kept].max()
+        turn = self.rule_.most_batch if alike else None
+        large = min(self.batch_size, turn or self.batch_size)
+        shares = np.array_split(kept, -(-len(kept) // large)) if len(kept) else []
+        small = min(SMALL_CHUNK, large)
+        sizes = [small if len(rows) <= small else large for rows in shares]
         # Larger shares come first, so this is the order of the rows.
         for size in dict.fromkeys(sizes):
-            alike = (rows for rows, its in zip(shares, sizes, strict=True) if its == size)
-            taken = [rows[spread(weight[rows], size)] for rows in alike]
+            of_size = (rows for rows, its in zip(shares, sizes, strict=True) if its == size)
+            taken = [rows[spread(weight[rows], size)] for rows in of_size]
             most = max(1, TOGETHER // size)
             for start in range(0, len(taken), most):
                 rows = np.stack(taken[start : start + most])

@@ -103,6 +103,11 @@ class Ensemble(AbstractRule):
         if not self.deep + self.shallow:
             raise ValueError("deep and shallow must not both be 0: an ensemble has members.")
 
+    @property
+    def most_batch(self) -> int | None:
+        """As many as one change is made from."""
+        return ROWS
+
     @classmethod
     def from_hyperparameters(cls, values: dict[str, Any]) -> "Ensemble":
         """Return the rule that a rule file describes."""

@@ -88,6 +88,14 @@ class AbstractRule(eqx.Module):
         return 1
 
     @property
+    def most_batch(self) -> int | None:
+        """Rows of which more are learnt from so many at a time, in turn.
+
+        None where all rows of an update, however many, make one change.
+        """
+        return None
+
+    @property
     def normalizes_hidden(self) -> bool:
         """Whether what arrives at hidden layers is normalised over the batch.
 

@@ -141,6 +141,11 @@ class Vsml(AbstractRule):
         return self.copies if self.batch == "half_averaged" else 1
 
     @property
+    def most_batch(self) -> int | None:
+        """One, where rows are data one after another."""
+        return 1 if self.batch == "in_order" else None
+
+    @property
     def channels(self) -> int:
         """Channels of a message."""
         return self.message_size if self.cell == "lstm" else self.state_size
