@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from hebbax._options import NOT_NEGATIVE
+from hebbax._options import NOT_NEGATIVE, POSITIVE
 from hebbax.outer.objectives._objective import AbstractObjective, Value
 from hebbax.rules import AbstractRule
 from hebbax.tasks import Episode
@@ -18,11 +18,14 @@ class OnlineLoss(AbstractObjective):
 
     Every batch of the lifetime is a query set for the updates before it, and the query set one
     for all of them, so each prefix of the lifetime counts alike. `skip` leaves out the first
-    predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`.
+    predictions of a lifetime. `reduction` is `"mean"` or, as in VSML sec. 3.3, `"sum"`. With
+    `early`, what is predicted after n updates weighs 1 / (n + early), so that from there on each
+    doubling of the updates counts alike: learning fast and learning for long.
     """
 
     skip: Annotated[int, NOT_NEGATIVE] = eqx.field(static=True, default=1)
     reduction: Literal["mean", "sum"] = eqx.field(static=True, default="mean")
+    early: Annotated[float, POSITIVE] | None = eqx.field(static=True, default=None)
 
     def judge(
         self,
@@ -40,7 +43,7 @@ class OnlineLoss(AbstractObjective):
         loss = goal.loss(last, episode.query_y)
         metrics = {goal.metric: goal.score(last, episode.query_y)}
         steps = len(predictions)
-        if taken is None and isinstance(first, int):
+        if self.early is None and taken is None and isinstance(first, int):
             counted = max(steps - max(self.skip - first, 0), 0)
             if counted:
                 early = goal.loss_of_steps(
@@ -53,9 +56,13 @@ class OnlineLoss(AbstractObjective):
             counts = index + first >= self.skip
             counts = counts if taken is None else counts & (index < taken)
             each = jax.vmap(goal.loss)(predictions, episode.y)
-            # Not a product, for 0 times what is not a number is not 0.
-            loss = loss + jnp.sum(jnp.where(counts, each, 0.0))
-            total = jnp.sum(counts).astype(loss.dtype) + 1
+            weights, at_last = jnp.ones(steps, loss.dtype), jnp.ones((), loss.dtype)
+            if self.early is not None:
+                weights = 1 / (index + first + self.early)
+                at_last = 1 / (first + (steps if taken is None else taken) + self.early)
+            # Not a product alone, for 0 times what is not a number is not 0.
+            loss = loss * at_last + jnp.sum(jnp.where(counts, weights * each, 0.0))
+            total = jnp.sum(jnp.where(counts, weights, 0.0)) + at_last
         return jnp.asarray(loss if self.reduction == "sum" else loss / total), metrics
 
 
