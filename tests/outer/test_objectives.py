@@ -63,6 +63,33 @@ def test_online_cross_entropy(case, skip):
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("skip", "reduction"), [(0, "mean"), (2, "sum")])
+def test_early_predictions_weigh_more_where_asked(case, skip, reduction):
+    theta, net, episode = case
+    objective = O.OnlineCrossEntropy(3, 4, 7, skip=skip, reduction=reduction, early=2.0)
+    value, _ = objective.unroll_and_judge(RULE, theta, net, episode)[1]
+    last, losses = by_hand(theta, net, episode)
+    prediction = RULE.predict(theta, last, episode.query_x)
+    losses.append(float(cross_entropy(prediction, episode.query_y)))
+    weights = 1 / (np.arange(4) + 2.0)
+    expected = np.sum((weights * losses)[skip:])
+    if reduction == "mean":
+        expected /= weights[skip:].sum()
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    # Wherever in its lifetime a part begins, and however much of it is unrolled.
+    late, _ = objective.unroll_and_judge(
+        RULE, theta, net, episode, first=jnp.asarray(5), taken=jnp.asarray(2)
+    )[1]
+    halfway = episode.x[:2], episode.y[:2]
+    for x, y in zip(*halfway, strict=True):
+        net, _ = RULE.update(theta, net, x, y)
+    asked = float(cross_entropy(RULE.predict(theta, net, episode.query_x), episode.query_y))
+    expected = np.sum(np.asarray([*losses[:2], asked]) / (np.arange(5, 8) + 2.0))
+    if reduction == "mean":
+        expected /= np.sum(1 / (np.arange(5, 8) + 2.0))
+    assert float(late) == pytest.approx(expected, rel=1e-5)
+
+
 def test_sigmoid_by_hand():
     """Without an update, one output is judged by its sign and by the logistic loss."""
     theta, net, episode = prepare(1)

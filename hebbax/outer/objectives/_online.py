@@ -58,8 +58,9 @@ class OnlineLoss(AbstractObjective):
             each = jax.vmap(goal.loss)(predictions, episode.y)
             weights, at_last = jnp.ones(steps, loss.dtype), jnp.ones((), loss.dtype)
             if self.early is not None:
-                weights = 1 / (index + first + self.early)
-                at_last = 1 / (first + (steps if taken is None else taken) + self.early)
+                ages = jnp.append(index, steps if taken is None else taken) + first
+                each_and_last = 1 / (ages.astype(loss.dtype) + self.early)
+                weights, at_last = each_and_last[:-1], each_and_last[-1]
             # Not a product alone, for 0 times what is not a number is not 0.
             loss = loss * at_last + jnp.sum(jnp.where(counts, weights * each, 0.0))
             total = jnp.sum(jnp.where(counts, weights, 0.0)) + at_last
