@@ -12,8 +12,8 @@ HEAD = """\
 
 Figures of the papers, made again. Each was written by the command under it, on the machine that its
 `result.json` names; the claim is the paper's, and whether it holds was decided by the program, by
-the rule stated. `data.csv` beside each picture holds the numbers. This page is written by
-`python docs/gallery.py`.
+the rule stated; [what each is worth](verdicts.md) says how far from the paper it is. `data.csv`
+beside each picture holds the numbers. This page is written by `python docs/gallery.py`.
 """
 
 
