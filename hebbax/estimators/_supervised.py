@@ -1,6 +1,7 @@
 """What `PlasticClassifier` and `PlasticRegressor` share: how long to learn, and from what."""
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -261,25 +262,40 @@ class SupervisedEstimator(PlasticEstimator):
             nets, updates, temperature = self.networks_, self.updates_, self.temperature_
         before, x = updates, scaling.apply(X)
         self._brief = False  # nobody knows how long a stream is
-        kept = np.flatnonzero(weight > 0)
-        # Even shares rather than a last one of a few rows, from which some rules learn badly.
-        # Rows that are learnt from in turn need not be taken twice, but for their weights.
-        alike = len(kept) > 0 and weight[kept].min() == weight[kept].max()
-        turn = self.rule_.most_batch if alike else None
-        large = min(self.batch_size, turn or self.batch_size)
-        shares = np.array_split(kept, -(-len(kept) // large)) if len(kept) else []
-        small = min(SMALL_CHUNK, large)
-        sizes = [small if len(rows) <= small else large for rows in shares]
-        # Larger shares come first, so this is the order of the rows.
-        for size in dict.fromkeys(sizes):
-            of_size = (rows for rows, its in zip(shares, sizes, strict=True) if its == size)
-            taken = [rows[spread(weight[rows], size)] for rows in of_size]
+        for size, taken in self._shares(np.flatnonzero(weight > 0), weight):
             most = max(1, TOGETHER // size)
             for start in range(0, len(taken), most):
                 rows = np.stack(taken[start : start + most])
                 nets = self._learn_in_a_row(nets, updates, x[rows], y[rows], most)
                 updates += len(rows)
         self._keep(nets, updates, scaling, temperature, before)
+
+    def _shares(
+        self, kept: np.ndarray, weight: np.ndarray
+    ) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """Yield the sizes of the batches that rows are learnt from, and which rows are in each.
+
+        There are two sizes at most, and the order is that of the rows.
+        """
+        if not len(kept):
+            return
+        turn = self.rule_.most_batch
+        if turn is not None and weight[kept].min() == weight[kept].max():
+            # Rows that are learnt from in turn need not be taken twice for turns to be as long.
+            turn = min(turn, self.batch_size)
+            whole = len(kept) // turn * turn
+            yield turn, list(kept[:whole].reshape(-1, turn))
+            if whole < len(kept):
+                yield 1, list(kept[whole:, None])
+            return
+        # Even shares rather than a last one of a few rows, from which some rules learn badly.
+        shares = np.array_split(kept, -(-len(kept) // self.batch_size))
+        small = min(SMALL_CHUNK, self.batch_size)
+        sizes = [small if len(rows) <= small else self.batch_size for rows in shares]
+        # Larger shares come first.
+        for size in dict.fromkeys(sizes):
+            of_size = (rows for rows, its in zip(shares, sizes, strict=True) if its == size)
+            yield size, [rows[spread(weight[rows], size)] for rows in of_size]
 
     def _learn_in_a_row(
         self, nets: PyTree, done: int, xs: np.ndarray, ys: np.ndarray, most: int

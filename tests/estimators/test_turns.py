@@ -50,3 +50,10 @@ def test_an_ensemble_learns_from_large_chunks_as_from_small_ones(rows):
         parts.partial_fit(X[start : start + 32], y[start : start + 32], classes=[0, 1])
     assert whole.n_updates_ == parts.n_updates_ == 6
     same(whole, parts, X)
+    # What is left is learnt from row by row.
+    whole.partial_fit(X[192:], y[192:])
+    parts.partial_fit(X[192:224], y[192:224])
+    for row in range(224, 230):
+        parts.partial_fit(X[row : row + 1], y[row : row + 1])
+    assert whole.n_updates_ == parts.n_updates_ == 13
+    same(whole, parts, X)
