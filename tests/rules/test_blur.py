@@ -103,10 +103,15 @@ def case(rule):
     return make_case(rule)
 
 
+@eqx.filter_jit
+def begun(rule):
+    theta = rule.init(jax.random.key(0))
+    return theta, rule.init_network(theta, jax.random.key(1), SIZES)
+
+
 @functools.cache
 def make_case(rule):
-    theta = rule.init(jax.random.key(0))
-    net = rule.init_network(theta, jax.random.key(1), SIZES)
+    theta, net = begun(rule)
     x = jax.random.normal(jax.random.key(2), (8, SIZES[0]))
     y = jax.nn.one_hot(jnp.arange(8) % SIZES[-1], SIZES[-1])
     return rule, theta, net, x, y
@@ -240,7 +245,7 @@ def test_without_labels_nothing_changes(key):
     theta = rule.init(key)
     net = rule.init_network(theta, key, SIZES)
     x = jnp.ones((2, 5))
-    same, _ = rule.update(theta, net, x, None)
+    same, _ = update(rule, theta, net, x, None)
     close(same, net, atol=0)
 
 
@@ -252,8 +257,8 @@ def test_update_is_finite_and_differentiable(case):
         return jnp.sum(rule.predict(theta, carried, x) ** 2)
 
     gradient = jax.jit(jax.grad(loss))(theta)
-    assert all(jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradient))
-    assert any(jnp.any(g != 0) for g in jax.tree.leaves(gradient))
+    assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(gradient))
+    assert any(np.any(g != 0) for g in jax.tree.leaves(gradient))
 
 
 def test_mean_does_not_depend_on_the_batch_size_and_sum_does(key):
@@ -284,7 +289,7 @@ def test_relative_oja_grows_slowly_and_keep_gates_can_stay_open(key):
         theta = rule.init(key)
         assert theta.f_tilde is None
         net = rule.init_network(theta, key, (4, 5, 3))
-        x, y = hx.tasks.iris().stream(key, 1, 64)
+        x, y = eqx.filter_jit(hx.tasks.iris().stream)(key, 1, 64)
         after, _ = update(rule, theta, net, x[0], y[0])
 
         def columns(net):
@@ -374,7 +379,7 @@ def test_saturation_bounds_synapses(key):
     net = rule.init_network(theta, key, SIZES)
     net, _ = update(rule, theta, net, jnp.ones((8, 5)), jnp.eye(3)[jnp.arange(8) % 3])
     bound = float(theta.saturation) + rule.saturation.epsilon
-    assert max(float(jnp.abs(w).max()) for w in jax.tree.leaves(net.layers)) <= 1.0001 * bound
+    assert max(float(np.abs(w).max()) for w in jax.tree.leaves(net.layers)) <= 1.0001 * bound
 
 
 def test_synapse_normalization_ignores_scale(key):
@@ -476,7 +481,7 @@ def test_activations_of_both_passes(key, forward, backward):
     theta = rule.init(key)
     net = rule.init_network(theta, key, (4, 5, 3))
     net, _ = update(rule, theta, net, jnp.ones((2, 4)), jnp.eye(3)[:2])
-    assert all(jnp.all(jnp.isfinite(w)) for w in jax.tree.leaves(net))
+    assert all(np.all(np.isfinite(w)) for w in jax.tree.leaves(net))
 
 
 GROWING = 16.0
@@ -512,8 +517,8 @@ def test_bounds_change_no_prediction(monkeypatch):
     monkeypatch.setattr("hebbax.rules.blur._changes.LARGE", 2.0**50)
     monkeypatch.setattr("hebbax.rules.blur._changes.SMALLER", 2.0**-10)
     smaller, same = grown(hx.Blur(init_scale=0.1, **BOUNDED), 60, 2.0)
-    assert max(jnp.abs(a.weight).max() for a in net.layers) > 2.0**55
-    assert max(jnp.abs(a.weight).max() for a in smaller.layers) <= 2.0**51
+    assert max(np.abs(a.weight).max() for a in net.layers) > 2.0**55
+    assert max(np.abs(a.weight).max() for a in smaller.layers) <= 2.0**51
     np.testing.assert_array_equal(predictions, same)
 
 
@@ -542,4 +547,4 @@ def test_oja_s_term_need_not_pull_both_directions_asunder(key):
     )
     for a, b in zip(one.layers, two.layers, strict=True):
         np.testing.assert_allclose(a.weight, b.weight, rtol=1e-6)
-    assert not jnp.allclose(one.layers[1].backward[0], two.layers[1].weight[0].T, atol=1e-3)
+    assert not np.allclose(one.layers[1].backward[0], two.layers[1].weight[0].T, atol=1e-3)

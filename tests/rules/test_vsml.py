@@ -234,7 +234,8 @@ def test_gains_multiply_messages(key):
 @pytest.mark.parametrize("cell", ["lstm", "vanilla"])
 def test_initial_states_on_a_line(cell, key):
     rule = hx.Vsml(**SMALL, cell=cell, initial="line", line=(0.5, -0.25))
-    for layer in rule.init_network(rule.init(key), key, (40, 30, 20)).layers:
+    net = jax.jit(lambda key: rule.init_network(rule.init(key), key, (40, 30, 20)))(key)
+    for layer in net.layers:
         drawn = layer.h if layer.c is None else layer.c
         if layer.c is not None:
             assert not layer.h.any()
