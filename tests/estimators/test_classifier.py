@@ -370,7 +370,8 @@ def test_networks_are_averaged(wine):
     x = fitted._scaling.apply(X)
     rule, theta = fitted.rule_, fitted.theta_
     nets = [jax.tree.map(lambda a, i=i: a[i], fitted.networks_) for i in range(3)]
-    logits = jnp.mean(jnp.stack([rule.predict(theta, net, jnp.asarray(x)) for net in nets]), 0)
+    predict = jax.jit(rule.predict)
+    logits = jnp.mean(jnp.stack([predict(theta, net, jnp.asarray(x)) for net in nets]), 0)
     np.testing.assert_allclose(fitted.predict_proba(X), jax.nn.softmax(logits), atol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, fitted.network_, nets[0])
 

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,12 @@ def straight(tmp_path_factory):
     """Return the result and the folder of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("straight")
     return train(folder), folder
+
+
+@pytest.fixture
+def copied(straight, tmp_path):
+    """Return the folder of such a run, to do with as one likes."""
+    return shutil.copytree(straight[1], tmp_path / "copied")
 
 
 class Interrupter:
@@ -311,32 +318,29 @@ def test_interrupted_and_gone_on_with(tmp_path, straight, interrupt, at):
     same(hx.load_rule(tmp_path / "rule.safetensors")[1], straight[0].theta)
 
 
-def test_killed_before_the_first_checkpoint(tmp_path, straight):
-    train(tmp_path)
-    for path in (tmp_path / "checkpoints").iterdir():
+def test_killed_before_the_first_checkpoint(copied, straight):
+    for path in (copied / "checkpoints").iterdir():
         path.unlink()
-    with open(tmp_path / "metrics.jsonl", "a") as file:
+    with open(copied / "metrics.jsonl", "a") as file:
         file.write('{"step": 25, "lo')  # a line cut short
-    same_result(train(tmp_path), straight[0])
-    assert timeless(logged(tmp_path)) == timeless(straight[0].history)
+    same_result(train(copied), straight[0])
+    assert timeless(logged(copied)) == timeless(straight[0].history)
 
 
 @pytest.mark.parametrize("left", [0, -1])
-def test_truncated_checkpoint_falls_back(tmp_path, straight, left):
-    train(tmp_path)
-    newest = max((tmp_path / "checkpoints").iterdir())
+def test_truncated_checkpoint_falls_back(copied, straight, left):
+    newest = max((copied / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:left])
     with pytest.warns(RuntimeWarning, match="cannot be read .* goes on from step 10"):
-        same_result(train(tmp_path), straight[0])
-    assert [line["step"] for line in logged(tmp_path)] == [5, 10, 15, 20]
+        same_result(train(copied), straight[0])
+    assert [line["step"] for line in logged(copied)] == [5, 10, 15, 20]
 
 
-def test_no_readable_checkpoint(tmp_path):
-    train(tmp_path, steps=10)
-    for path in (tmp_path / "checkpoints").iterdir():
+def test_no_readable_checkpoint(copied):
+    for path in (copied / "checkpoints").iterdir():
         path.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"step-0000000010\.safetensors"):
-        train(tmp_path)
+        train(copied)
 
 
 @pytest.mark.parametrize(
