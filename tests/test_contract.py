@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -20,11 +21,12 @@ def test_a_rule(key):
     theta = rule.init(key)
     net = rule.init_network(theta, key, (9, 4, 3))
     x, y = jax.random.normal(key, (5, 9)), jax.nn.one_hot(np.arange(5) % 3, 3)
-    after, prediction = rule.update(theta, net, x, y)
+    update, predict = jax.jit(rule.update), jax.jit(rule.predict)
+    after, prediction = update(theta, net, x, y)
     assert prediction.shape == (5, 3)
     assert jax.tree.structure(after) == jax.tree.structure(net)
-    after, _ = rule.update(theta, net, x, None)
-    assert rule.predict(theta, after, x).shape == (5, 3)
+    after, _ = update(theta, net, x, None)
+    assert predict(theta, after, x).shape == (5, 3)
     xs, ys = np.stack([x, x]), np.stack([y, y])
     after, predictions = hx.unroll(rule, theta, net, jax.numpy.asarray(xs), jax.numpy.asarray(ys))
     assert predictions.shape == (2, 5, 3)
@@ -59,7 +61,7 @@ def test_families(key):
         hx.tasks.from_arrays(np.eye(8), np.arange(8) % 2, np.eye(8), np.arange(8) % 2),
     ]
     for family in families:
-        episode = family.sample(key, steps=2, batch=3, query=5)
+        episode = eqx.filter_jit(family.sample)(key, steps=2, batch=3, query=5)
         assert episode.x.shape == (2, 3, family.inputs)
         assert episode.y.shape == (2, 3, family.outputs)
         assert episode.query_x.shape == (5, family.inputs)

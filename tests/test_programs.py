@@ -30,7 +30,11 @@ print(json.dumps([found, [a.tolist() for a in jax.tree.leaves(result.thetas)]]))
 
 
 def start(cache, **variables):
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("JAX_")}
+    environment = {
+        n: v
+        for n, v in os.environ.items()
+        if not n.startswith("JAX_") or n == "JAX_DISABLE_MOST_OPTIMIZATIONS"
+    }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT], capture_output=True, text=True, check=True,
         env={**environment, "HEBBAX_CACHE": str(cache), **variables},

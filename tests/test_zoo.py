@@ -38,7 +38,7 @@ def test_every_rule_lasts(name, key):
     rule, theta = zoo.load(name)
     k_net, k_data = jax.random.split(key)
     hidden = () if name.startswith("vsml") else (3,) * ((rule.synapse_layers or 2) - 1)
-    net = rule.init_network(theta, k_net, (3, *hidden, rule.outputs_for(2)))
+    sizes = (3, *hidden, rule.outputs_for(2))
     rows = rule.least_batch * 4 if rule.learns_from_labels else 16
 
     def update(net, index):
@@ -46,9 +46,13 @@ def test_every_rule_lasts(name, key):
         y = jax.nn.one_hot(jnp.where(x[:, 0] > 0, 1, 0), 2)
         return rule.update(theta, net, x, y if rule.learns_from_labels else None)[0], None
 
-    net = jax.jit(lambda net: jax.lax.scan(update, net, jnp.arange(UPDATES))[0])(net)
-    prediction = rule.predict(theta, net, jax.random.normal(key, (8, 3)))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((net, prediction)))
+    @jax.jit
+    def life():
+        net = rule.init_network(theta, k_net, sizes)
+        net, _ = jax.lax.scan(update, net, jnp.arange(UPDATES))
+        return net, rule.predict(theta, net, jax.random.normal(key, (8, 3)))
+
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(life()))
 
 
 def test_backpropagation_is_the_special_case_and_not_learnt():

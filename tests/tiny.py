@@ -1,5 +1,6 @@
 """Tiny rules, problems and runs, and comparisons of pytrees and runs."""
 
+import dataclasses
 import json
 
 import equinox as eqx
@@ -102,6 +103,7 @@ def differ(a, b):
 RULE = hx.Hebbian()  # the cheapest to compile
 OBJECTIVE = hx.objectives.QueryCrossEntropy(steps=2, batch=4, query=8)
 METHOD = hx.methods.Gradient(optax.adam(1e-2), clip=10.0)
+AVERAGED = dataclasses.replace(METHOD, average=0.8)
 XOR = hx.tasks.toy("xor")
 SPEEDS = ("_per_s", "_seconds")
 

@@ -74,19 +74,22 @@ def test_the_change_is_that_of_the_update(rule, key):
     """What is differentiated is what `update` does."""
     if isinstance(rule, hx.Vsml) and (rule.feedback == "next_datum" or rule.copies > 1):
         pytest.skip("more than one pass and its ticks happens in an update")
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, (3, 4, 2))
     rows = 1 if isinstance(rule, hx.Vsml) else 2
-    x = jax.random.normal(key, (rows, 3))
-    y = jnp.eye(2)[:rows]
-    step = rule.plasticity(theta, net, x, y)
-    changed, _ = rule.update(theta, net, x, y)
-    if isinstance(rule, hx.Vsml):
-        # `plasticity` runs a forward pass first, which moves the sub-RNNs.
-        expected = states(changed)
-    else:
-        expected = rule.plasticity(theta, changed, x, y).synapses
-    found = step.change(step.neurons, step.synapses)
+
+    @jax.jit
+    def both(key):
+        theta = rule.init(key)
+        net = rule.init_network(theta, key, (3, 4, 2))
+        x, y = jax.random.normal(key, (rows, 3)), jnp.eye(2)[:rows]
+        step = rule.plasticity(theta, net, x, y)
+        changed, _ = rule.update(theta, net, x, y)
+        found = step.change(step.neurons, step.synapses)
+        if isinstance(rule, hx.Vsml):
+            # `plasticity` runs a forward pass first, which moves the sub-RNNs.
+            return found, states(changed)
+        return found, rule.plasticity(theta, changed, x, y).synapses
+
+    found, expected = both(key)
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 

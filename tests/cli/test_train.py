@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import load, load_file
 
 import hebbax as hx
+from hebbax.cli import main
 from hebbax.rule_file import read_rule_file
 
 SMALL = (
@@ -24,6 +26,19 @@ SHORT = (*SMALL, "--runs", 1, "--steps", 4, "--checkpoint-every", 2)
 
 def longer(steps):
     return (*SMALL, "--runs", 1, "--steps", steps, "--checkpoint-every", 2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main([str(word) for word in ("train", "blur/toy", *SHORT, "--out", folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """Return the folder `run` as `train blur/toy *SHORT --out run` leaves it."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def read_card(run):
@@ -91,8 +106,8 @@ def test_dry_run_says_what_is_needed_and_writes_nothing(hebbax, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
 
 
-def test_another_run_is_not_gone_on_with(hebbax, refused):
-    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+@pytest.mark.usefixtures("run")
+def test_another_run_is_not_gone_on_with(refused):
     line = refused("train", "blur/toy", *SHORT, "--out", "run", "--learning-rate", 0.5)
     assert "the run in run has other options: --learning-rate is 0.5, not 0.01; give" in line
     changes = ("--learning-rate", 0.5, "--clip", 2, "--dry-run")
@@ -104,8 +119,8 @@ def test_another_run_is_not_gone_on_with(hebbax, refused):
     assert "--out run holds a run of blur/toy, not of blur/mnist" in line
 
 
-def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
-    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
+@pytest.mark.usefixtures("run")
+def test_resume_reads_the_options_from_the_run(hebbax, refused):
     outcome = hebbax("train", "--resume", "run")
     assert outcome.status == 0, outcome.err
     assert "the run in run is complete" in outcome.out
@@ -116,24 +131,22 @@ def test_resume_reads_the_options_from_the_run(hebbax, refused, tmp_path):
     assert "--learning-rate is 0.5, not 0.01" in line
 
 
-def test_a_rule_file_of_another_run_is_told_from_the_run_s_own(hebbax, refused, tmp_path):
-    assert hebbax("train", "blur/toy", *SHORT, "--out", "a").status == 0
+def test_a_rule_file_of_another_run_is_told_from_the_run_s_own(hebbax, refused, run, tmp_path):
     assert hebbax("train", "blur/toy", *SHORT, "--seed", 1, "--out", "b").status == 0
-    (tmp_path / "a" / "rule.safetensors").replace(tmp_path / "b" / "rule.safetensors")
+    (run / "rule.safetensors").replace(tmp_path / "b" / "rule.safetensors")
     assert "is of another run than the settings beside it" in refused("show", "b")
     assert hebbax("show", "b/rule.safetensors").status == 0
 
 
-def test_a_run_that_is_over_goes_on_at_its_last_rate(hebbax, tmp_path):
-    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
-    first = read_card(tmp_path / "run")
+def test_a_run_that_is_over_goes_on_at_its_last_rate(hebbax, run, tmp_path):
+    first = read_card(run)
     for steps in ("6", "8"):
         outcome = hebbax("train", "--resume", "run", f"--steps={steps}")
         assert outcome.status == 0, outcome.err
         assert f" of {steps} in run" in outcome.out
     complete = hebbax("train", "--resume", "run")
     assert "the run in run is complete" in complete.out, complete.err
-    last = read_card(tmp_path / "run")
+    last = read_card(run)
     assert (last["options"]["steps"], last["options"]["decay"]) == (8, 4)
     assert first["run"] == last["run"]
     words = ("train", "blur/toy", *longer(8), "--decay", 4, "--out")
@@ -175,27 +188,25 @@ def test_resume_of_nothing(refused, words, message):
     assert message in refused("train", *words)
 
 
-def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, tmp_path):
-    assert hebbax("train", "blur/toy", *SHORT, "--out", "run").status == 0
-    (tmp_path / "run" / "rule.safetensors").unlink()
+def test_a_run_without_a_rule_file_is_told_apart_too(hebbax, run):
+    (run / "rule.safetensors").unlink()
     outcome = hebbax("train", "blur/toy", *SHORT, "--out", "run", "--hidden", 3)
     assert outcome.status == 2
     assert outcome.err.startswith("hebbax: --out run: ")
-    assert f"{tmp_path / 'run'} holds a run with hidden = [2]" in outcome.err
+    assert f"{run} holds a run with hidden = [2]" in outcome.err
     assert outcome.err.count("\n") == 1
 
 
-def test_a_damaged_rule_file_is_written_anew_where_a_run_goes_on(hebbax, refused, tmp_path):
+def test_a_damaged_rule_file_is_written_anew_where_a_run_goes_on(hebbax, refused, run):
     words = ("train", "blur/toy", *SHORT, "--out", "run")
-    assert hebbax(*words).status == 0
-    file = tmp_path / "run" / "rule.safetensors"
+    file = run / "rule.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
     assert hebbax(*words).status == 0
     np.testing.assert_equal(load_file(file), load(whole))
     # Where there is no run, it is not ours.
     file.write_bytes(whole[:-1])
-    (tmp_path / "run" / "config.json").unlink()
+    (run / "config.json").unlink()
     assert "truncated" in refused(*words)
     assert file.read_bytes() == whole[:-1]
 

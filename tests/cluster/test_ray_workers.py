@@ -28,7 +28,8 @@ def test_a_worker_estimates_what_its_method_does():
     estimate = jax.jit(lambda *given: TRUNCATED.estimate(problem, *given))
     for count, found in enumerate((first, second)):
         _, k_begin, k_estimate = jax.random.split(jax.random.fold_in(key, count), 3)
-        carried = TRUNCATED.begin(problem, theta, k_begin) if carried is None else carried
+        if carried is None:
+            carried = jax.jit(lambda key: TRUNCATED.begin(problem, theta, key))(k_begin)
         step = jnp.asarray(5 * count)
         expected, carried = estimate(theta, carried, k_estimate, step)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), found, expected)

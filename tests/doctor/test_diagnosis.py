@@ -73,7 +73,8 @@ def test_statistics_are_those_of_the_episodes():
     found = of_chain(4, sampling, [4], decay=0.7, noise=0.5).at(4)
     keys = jax.random.split(jax.random.split(jax.random.key(0))[0], 6)
     problem = Chain(4, decay=0.7, noise=0.5)
-    each = [jax.value_and_grad(lambda t, k=k: problem.loss(t, k)[0])(THETA) for k in keys]
+    differentiate = jax.jit(jax.value_and_grad(lambda t, k: problem.loss(t, k)[0]))
+    each = [differentiate(THETA, k) for k in keys]
     losses, gradients = (np.asarray(a, np.float64) for a in zip(*each, strict=True))
     mean, variance = gradients.mean(axis=0), gradients.var(axis=0, ddof=1).sum()
     assert found.loss == pytest.approx(losses.mean(), rel=1e-5)
@@ -195,7 +196,7 @@ def test_episodes_that_are_not_finite_are_counted_and_left_out():
     found = of_bowl(sometimes, sampling=Sampling(episodes=16, pairs=32))
     m = found.at(1)
     assert 0 < m.nonfinite < 1
-    assert m.norm == pytest.approx(float(jnp.linalg.norm(2 * THETA)), rel=1e-4)
+    assert m.norm == pytest.approx(float(np.linalg.norm(2 * THETA)), rel=1e-4)
     assert m.fd_difference < 0.01
     assert found.advice.method == "EvolutionStrategy"
     assert "have no finite gradient" in found.advice.decision

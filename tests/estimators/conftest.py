@@ -1,5 +1,6 @@
 import jax
 import pytest
+from sklearn.datasets import load_wine
 
 import hebbax as hx
 
@@ -16,3 +17,8 @@ def unsupervised():
         rank=2,
     )
     return rule, jax.jit(rule.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="session")
+def wine():
+    return load_wine(return_X_y=True)

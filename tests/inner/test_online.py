@@ -28,10 +28,11 @@ def test_each_example_is_predicted_before_it_is_learnt_from(family, key):
     order = jax.random.permutation(k_order, len(x))[:STEPS]
     assert len(set(np.asarray(order).tolist())) == STEPS
     net, correct = rule.init_network(theta, k_net, (4, 4)), []
+    predict, update = jax.jit(rule.predict), jax.jit(rule.update)
     for index in order:
-        logits = rule.predict(theta, net, x[index][None])
+        logits = predict(theta, net, x[index][None])
         correct.append(bool(jnp.argmax(logits) == jnp.argmax(y[index])))
-        net, _ = rule.update(theta, net, x[index][None], y[index][None])
+        net, _ = update(theta, net, x[index][None], y[index][None])
     assert found.correct[1].tolist() == correct
 
     np.testing.assert_allclose(found.cumulative[:, -1], found.correct.mean(axis=1))

@@ -21,12 +21,13 @@ def test_rows_are_predicted_before_they_are_learnt_from(rows, key):
     found = hx.evaluate_stream(rule, theta, x, y, chunk=8, hidden=(4,), seeds=2, key=key)
     standard = jnp.asarray(hx.standardize_online(x))
     net = rule.init_network(theta, jax.random.split(key, 2)[1], (3, 4, 3))
+    predict, update = jax.jit(rule.predict), jax.jit(rule.update)
     said = []
     for start in range(0, 50, 8):
         part = slice(start, start + 8)
-        said += np.argmax(rule.predict(theta, net, standard[part]), axis=1).tolist()
+        said += np.argmax(predict(theta, net, standard[part]), axis=1).tolist()
         if start + 8 <= 50:
-            net, _ = rule.update(theta, net, standard[part], jnp.eye(3)[y[part]])
+            net, _ = update(theta, net, standard[part], jnp.eye(3)[y[part]])
     assert found.predicted[1].tolist() == said
     assert found.seconds > 0
 

@@ -1,5 +1,6 @@
 """What a family asks for: goals, the targets that rules are told of, and who refuses what."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,10 +37,16 @@ class Huber(hx.losses.AbstractGoal):
         return jnp.mean(jnp.abs(prediction - y))
 
 
+@eqx.filter_jit
 def learner(rule):
     sizes = (3, 2) if isinstance(rule, hx.MetaRnn) else SIZES
     theta = rule.init(jax.random.key(2))
     return theta, rule.init_network(theta, jax.random.key(3), sizes)
+
+
+@eqx.filter_jit
+def update(rule, theta, net, x, y):
+    return rule.update(theta, net, x, y)
 
 
 def test_labels_are_told_as_they_are():
@@ -84,8 +91,8 @@ def test_every_rule_is_told_of_real_numbers(name):
     rule = RULES[name]
     theta, net = learner(rule)
     told = Targets(Y, Regression())
-    changed, prediction = rule.update(theta, net, X, told)
-    other, _ = rule.update(theta, net, X, Targets(Y + 1, Regression()))
+    changed, prediction = update(rule, theta, net, X, told)
+    other, _ = update(rule, theta, net, X, Targets(Y + 1, Regression()))
     assert prediction.shape == Y.shape
     different = [
         not np.array_equal(a, b)
@@ -104,8 +111,8 @@ def test_labels_as_targets_teach_what_labels_teach(name):
     rule = RULES[name]
     theta, net = learner(rule)
     rows = 1 if name == "meta-rnn" else 6
-    plain, _ = rule.update(theta, net, X[:rows], LABELS[:rows])
-    told, _ = rule.update(theta, net, X[:rows], Targets(LABELS[:rows], Same()))
+    plain, _ = update(rule, theta, net, X[:rows], LABELS[:rows])
+    told, _ = update(rule, theta, net, X[:rows], Targets(LABELS[:rows], Same()))
     if name == "meta-rnn":  # it is told a logit where a label would be a probability
         plain, told = plain.error, told.error
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), plain, told)
@@ -114,20 +121,25 @@ def test_labels_as_targets_teach_what_labels_teach(name):
 def test_blur_puts_the_residual_on_the_second_state():
     rule = RULES["blur"]
     theta, net = learner(rule)
-    forward = rule.forward(theta, net, X)
-    final = rule.backward(theta, net, forward, Targets(Y, Regression()))
+
+    @jax.jit
+    def passes(theta, net):
+        forward = rule.forward(theta, net, X)
+        return forward, rule.backward(theta, net, forward, Targets(Y, Regression()))
+
+    forward, final = passes(theta, net)
     np.testing.assert_allclose(final[-1][1], Y.T - forward[-1][0], rtol=1e-6)
 
 
 def test_backprop_descends_the_squared_error():
     rule = RULES["backprop"]
     theta, net = learner(rule)
-    changed, _ = rule.update(theta, net, X, Targets(Y, Regression()))
+    changed, _ = update(rule, theta, net, X, Targets(Y, Regression()))
 
     def loss(network):
         return jnp.mean(jnp.sum((network(X, jnp.tanh)[-1] - Y) ** 2, axis=1))
 
-    gradient = jax.grad(loss)(net.network)
+    gradient = jax.jit(jax.grad(loss))(net.network)
     for before, after, slope in zip(
         net.network.weights, changed.network.weights, gradient.weights, strict=True
     ):
@@ -162,7 +174,7 @@ def test_objectives_of_classes_refuse_others(objective, refuses):
         with pytest.raises(ValueError, match=r"judges classes only; sinusoids asks for Regr"):
             hx.MetaTraining(*arguments, **settings)
     else:
-        problem_loss, metrics = _problem(*arguments[:3]).loss(*_theta_and_key())
+        problem_loss, metrics = jax.jit(_problem(*arguments[:3]).loss)(*_theta_and_key())
         assert np.isfinite(problem_loss)
         assert list(metrics) == ["squared_error"]
 
@@ -183,7 +195,8 @@ def test_families_that_ask_for_different_things_are_learnt_together():
 
     objective = hx.objectives.QueryLoss(steps=2, batch=4, query=8)
     families = [hx.tasks.sinusoids(), hx.tasks.toy("xor", outputs=1)]
-    loss, metrics = Problem(RULES["backprop"], families, objective).loss(*_theta_and_key())
+    problem = Problem(RULES["backprop"], families, objective)
+    loss, metrics = jax.jit(problem.loss)(*_theta_and_key())
     assert set(metrics) == {
         "squared_error", "squared_error/sinusoids", "accuracy", "accuracy/xor",
     }  # fmt: skip

@@ -42,14 +42,22 @@ def test_the_best_is_judged_by_the_longest_lifetimes(key):
 SLOW = pytest.mark.slow
 
 
+GOING_ON = {
+    "rule": Delta(), "objective": curriculum(), "runs": 2, "log_every": 2, "checkpoint_every": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train(steps=24, **GOING_ON)
+
+
 @pytest.mark.parametrize(
     "stop", [pytest.param(8, marks=SLOW), 10, pytest.param(16, marks=SLOW), 20]
 )
-def test_going_on_gives_the_same_bits(tmp_path, stop):
-    settings = {"rule": Delta(), "objective": curriculum(), "runs": 2, "log_every": 2}
-    settings["checkpoint_every"] = 2
-    train(tmp_path, steps=stop, **settings)
-    same_result(train(tmp_path, steps=24, **settings), train(steps=24, **settings))
+def test_going_on_gives_the_same_bits(tmp_path, stop, whole):
+    train(tmp_path, steps=stop, **GOING_ON)
+    same_result(train(tmp_path, steps=24, **GOING_ON), whole)
 
 
 def test_one_stage_is_its_objective():

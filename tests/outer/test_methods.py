@@ -42,7 +42,7 @@ def estimates(method, problem, steps, seeds, theta=THETA):
 def exact(problem, theta=THETA):
     """Return the expected gradient: noise does not bias that of a quadratic."""
     silent = Chain(problem.lifetime, problem.decay, noise=0.0)
-    return np.asarray(jax.grad(lambda t: silent.loss(t, KEY)[0])(theta))
+    return np.asarray(jax.jit(jax.grad(lambda t: silent.loss(t, KEY)[0]))(theta))
 
 
 def assert_mean(samples, expected, precision=0.05):
@@ -98,17 +98,18 @@ def test_truncation_as_long_as_the_lifetime_is_the_full_gradient():
         other, other_state, other_metrics = cut.step(problem, other, other_state, key)
         close(theta, other, rtol=1e-6)
         close(metrics, other_metrics, rtol=1e-5, atol=1e-7)
-    assert float(jnp.max(jnp.abs(theta - THETA))) > 0.1
+    assert float(np.max(np.abs(theta - THETA))) > 0.1
 
 
 def test_particles_end_apart_and_go_on_where_they_were():
     problem = Chain()
     method = TruncatedGradient(STILL, truncation=2, particles=3)
     lives = method.begin(problem, THETA, KEY)
+    estimate = jax.jit(lambda *given: method.estimate(problem, THETA, *given))
     positions = []
     for step in range(6):
         key = jax.random.fold_in(KEY, step)
-        _, lives = method.estimate(problem, THETA, lives, key, jnp.asarray(step))
+        _, lives = estimate(lives, key, jnp.asarray(step))
         positions.append(lives.particle.position.tolist())
     # After a truncation each: 2 = just begun, 6 = at the end.
     assert positions[3:] == [[2, 4, 6], [4, 6, 2], [6, 2, 4]] or all(
@@ -180,11 +181,12 @@ class Breaks(Chain):
 )
 def test_particles_that_break_are_left_out_and_begin_anew(method):
     problem = Breaks(after=4)
-    theta, state = THETA, method.init(problem, THETA, KEY)
+    theta, state = THETA, jax.jit(lambda: method.init(problem, THETA, KEY))()
+    take = jax.jit(lambda *given: method.step(problem, *given))
     shares = []
     for step in range(6):
         key = jax.random.fold_in(KEY, step)
-        theta, state, metrics = method.step(problem, theta, state, key)
+        theta, state, metrics = take(theta, state, key)
         shares.append(round(float(metrics["nonfinite"]) * 3))
         assert np.isfinite(metrics["loss"]) or shares[-1] == 3
         assert np.all(np.isfinite(theta))
@@ -198,7 +200,8 @@ def test_evolution_strategy_leaves_out_broken_pairs():
 
     method = EvolutionStrategy(optax.sgd(0.1), pairs=64, std=0.05)
     problem = Bowl(cliff)
-    _, _, metrics = method.step(problem, THETA, method.init(problem, THETA, KEY), KEY)
+    state = method.init(problem, THETA, KEY)
+    _, _, metrics = jax.jit(lambda *given: method.step(problem, *given))(THETA, state, KEY)
     assert 0.1 < float(metrics["nonfinite"]) < 0.9
     assert np.isfinite(metrics["gradient_norm"])
 
@@ -208,8 +211,12 @@ def test_ranks_do_not_depend_on_the_scale_of_losses():
         return Bowl(lambda theta, key: (scale * jnp.sum((theta - 1) ** 2) ** 3, {}))
 
     method = EvolutionStrategy(STILL, pairs=8, std=0.05, ranks=True)
-    one, _ = method.estimate(loss(1.0), THETA, (), KEY, jnp.asarray(0))
-    many, _ = method.estimate(loss(1000.0), THETA, (), KEY, jnp.asarray(0))
+
+    @jax.jit
+    def estimate(scale):
+        return method.estimate(loss(scale), THETA, (), KEY, jnp.asarray(0))
+
+    (one, _), (many, _) = estimate(1.0), estimate(1000.0)
     same(one.gradient, many.gradient)
     slope = jax.grad(lambda t: jnp.sum((t - 1) ** 2))(THETA)
     assert float(one.gradient @ slope) > 0
@@ -218,7 +225,7 @@ def test_ranks_do_not_depend_on_the_scale_of_losses():
 def test_equal_losses_do_not_move_theta():
     method = EvolutionStrategy(STILL, pairs=8, ranks=True)
     flat = Bowl(lambda theta, key: (jnp.zeros(()), {}))
-    found, _ = method.estimate(flat, THETA, (), KEY, jnp.asarray(0))
+    found, _ = jax.jit(lambda: method.estimate(flat, THETA, (), KEY, jnp.asarray(0)))()
     np.testing.assert_array_equal(found.gradient, 0)
 
 

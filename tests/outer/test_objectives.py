@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 import hebbax as hx
 from hebbax.losses._classification import accuracy, cross_entropy
@@ -16,7 +17,16 @@ def prepare(outputs):
     theta = RULE.init(jax.random.key(0))
     net = RULE.init_network(theta, jax.random.key(1), (2, 3, outputs))
     family = hx.tasks.toy("xor", outputs=outputs)
-    return theta, net, family.sample(jax.random.key(2), steps=3, batch=4, query=7)
+    return theta, net, filter_jit(family.sample)(jax.random.key(2), steps=3, batch=4, query=7)
+
+
+update, predict = filter_jit(RULE.update), filter_jit(RULE.predict)
+
+
+@filter_jit
+def judged(objective, *given):
+    """Return the network after a lifetime, its loss and metrics."""
+    return objective.unroll_and_judge(RULE, *given)
 
 
 @pytest.fixture(params=[1, 2], ids=["one output", "two outputs"])
@@ -28,25 +38,25 @@ def by_hand(theta, net, episode):
     """Return the network at the end and the loss of each prediction before its update."""
     losses = []
     for x, y in zip(episode.x, episode.y, strict=True):
-        net, prediction = RULE.update(theta, net, x, y)
+        net, prediction = update(theta, net, x, y)
         losses.append(float(cross_entropy(prediction, y)))
     return net, losses
 
 
 def test_query_cross_entropy(case):
     theta, net, episode = case
-    value, metrics = O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
+    value, metrics = judged(O.QueryCrossEntropy(3, 4, 7), theta, net, episode)[1]
     last, _ = by_hand(theta, net, episode)
-    prediction = RULE.predict(theta, last, episode.query_x)
+    prediction = predict(theta, last, episode.query_x)
     assert float(value) == pytest.approx(float(cross_entropy(prediction, episode.query_y)), 1e-5)
     assert float(metrics["accuracy"]) == float(accuracy(prediction, episode.query_y))
 
 
 def test_query_accuracy(case):
     theta, net, episode = case
-    value, metrics = O.QueryAccuracy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
+    value, metrics = judged(O.QueryAccuracy(3, 4, 7), theta, net, episode)[1]
     last, _ = by_hand(theta, net, episode)
-    share = float(accuracy(RULE.predict(theta, last, episode.query_x), episode.query_y))
+    share = float(accuracy(predict(theta, last, episode.query_x), episode.query_y))
     assert float(value) == pytest.approx(1 - share, abs=1e-6)
     assert float(metrics["accuracy"]) == share
 
@@ -54,11 +64,9 @@ def test_query_accuracy(case):
 @pytest.mark.parametrize("skip", [0, 1, 2, 3, 4])
 def test_online_cross_entropy(case, skip):
     theta, net, episode = case
-    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=skip).unroll_and_judge(RULE, theta, net, episode)[
-        1
-    ]
+    value, _ = judged(O.OnlineCrossEntropy(3, 4, 7, skip=skip), theta, net, episode)[1]
     last, losses = by_hand(theta, net, episode)
-    prediction = RULE.predict(theta, last, episode.query_x)
+    prediction = predict(theta, last, episode.query_x)
     expected = np.mean([*losses[skip:], float(cross_entropy(prediction, episode.query_y))])
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
@@ -94,8 +102,8 @@ def test_sigmoid_by_hand():
     """Without an update, one output is judged by its sign and by the logistic loss."""
     theta, net, episode = prepare(1)
     theta = type(theta)(jnp.zeros(()))
-    value, metrics = O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, theta, net, episode)[1]
-    z = np.asarray(RULE.predict(theta, net, episode.query_x))[:, 0]
+    value, metrics = judged(O.QueryCrossEntropy(3, 4, 7), theta, net, episode)[1]
+    z = np.asarray(predict(theta, net, episode.query_x))[:, 0]
     y = np.asarray(episode.query_y)[:, 0]
     assert float(value) == pytest.approx(np.mean(np.log1p(np.exp(-z * (2 * y - 1)))), rel=1e-5)
     assert float(metrics["accuracy"]) == pytest.approx(np.mean((z > 0) == (y == 1)))
@@ -106,11 +114,11 @@ def test_gradient_with_respect_to_the_learning_rate(case):
 
     def value(rate):
         new = type(theta)(rate)
-        return O.QueryCrossEntropy(3, 4, 7).unroll_and_judge(RULE, new, net, episode)[1][0]
+        return judged(O.QueryCrossEntropy(3, 4, 7), new, net, episode)[1][0]
 
     rate, step = jnp.asarray(0.5), 1e-2
     numeric = (value(rate + step) - value(rate - step)) / (2 * step)
-    np.testing.assert_allclose(jax.grad(value)(rate), numeric, rtol=2e-2, atol=1e-3)
+    np.testing.assert_allclose(jax.jit(jax.grad(value))(rate), numeric, rtol=2e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["steps", "batch", "query"])
@@ -127,10 +135,9 @@ def test_negative_skip():
 
 def test_sum_over_the_lifetime(case):
     theta, net, episode = case
-    value, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0, reduction="sum").unroll_and_judge(
-        RULE, theta, net, episode
-    )[1]
-    mean, _ = O.OnlineCrossEntropy(3, 4, 7, skip=0).unroll_and_judge(RULE, theta, net, episode)[1]
+    objective = O.OnlineCrossEntropy(3, 4, 7, skip=0, reduction="sum")
+    value, _ = judged(objective, theta, net, episode)[1]
+    mean, _ = judged(O.OnlineCrossEntropy(3, 4, 7, skip=0), theta, net, episode)[1]
     assert float(value) == pytest.approx(4 * float(mean), rel=1e-5)
 
 
@@ -140,14 +147,14 @@ def test_part_of_a_lifetime(case, reduction, first, taken):
     """Later truncations leave out nothing that was left out before; only what is taken counts."""
     theta, net, episode = case
     objective = O.OnlineCrossEntropy(3, 4, 7, skip=2, reduction=reduction)
-    after, (value, _) = objective.unroll_and_judge(
-        RULE, theta, net, episode, jnp.asarray(first), jnp.asarray(taken)
+    after, (value, _) = judged(
+        objective, theta, net, episode, jnp.asarray(first), jnp.asarray(taken)
     )
     losses = []
     for x, y in zip(episode.x[:taken], episode.y[:taken], strict=True):
-        net, prediction = RULE.update(theta, net, x, y)
+        net, prediction = update(theta, net, x, y)
         losses.append(float(cross_entropy(prediction, y)))
-    query = float(cross_entropy(RULE.predict(theta, net, episode.query_x), episode.query_y))
+    query = float(cross_entropy(predict(theta, net, episode.query_x), episode.query_y))
     counted = [*losses[max(2 - first, 0) :], query]
     expected = np.sum(counted) if reduction == "sum" else np.mean(counted)
     assert float(value) == pytest.approx(expected, rel=1e-5)
@@ -177,8 +184,9 @@ def test_few_shot_ridge():
 
     objective = O.FewShotRidge(3, 4, query=24, units=2, evaluations=2, penalty=0.3)
     assert (objective.outputs, objective.supervised) == (2, False)
-    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=3, batch=4, query=24)
-    value, metrics = objective.unroll_and_judge(Same(), {}, jnp.eye(2), episode)[1]
+    episode = filter_jit(hx.tasks.toy("xor").sample)(jax.random.key(2), steps=3, batch=4, query=24)
+    judge = filter_jit(objective.unroll_and_judge)
+    value, metrics = judge(Same(), {}, jnp.eye(2), episode)[1]
     x, y = episode.query_x, episode.query_y
     pairs = [
         few_shot_ridge(
@@ -208,7 +216,7 @@ def test_few_shot_ridge_after_every_update(remat, taken):
     settings = {"batch": 4, "query": 24, "units": 2, "evaluations": 2}
     every = O.FewShotRidge(5, **settings, remat=remat, every_update=True)
     last = O.FewShotRidge(1, **settings)
-    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=5, batch=4, query=24)
+    episode = filter_jit(hx.tasks.toy("xor").sample)(jax.random.key(2), steps=5, batch=4, query=24)
 
     def of_each(theta):
         net, values = jnp.eye(2), []
@@ -237,7 +245,7 @@ def test_few_shot_ridge_after_every_update(remat, taken):
 
 def test_only_labels_count_in_the_accuracy():
     """Columns behind the labels change the loss, and the accuracy is of the labels alone."""
-    episode = hx.tasks.toy("xor").sample(jax.random.key(2), steps=1, batch=4, query=40)
+    episode = filter_jit(hx.tasks.toy("xor").sample)(jax.random.key(2), steps=1, batch=4, query=40)
     wide = dataclasses.replace(
         episode,
         y=jnp.concatenate([episode.y, episode.x], axis=2),
@@ -245,11 +253,11 @@ def test_only_labels_count_in_the_accuracy():
     )
     settings = {"query": 40, "units": 2, "evaluations": 2}
 
-    def judged(**changes):
+    def of(**changes):
         objective = O.FewShotRidge(1, 4, **settings, **changes)
-        return objective.unroll_and_judge(Same(), {}, jnp.eye(2), wide)[1]
+        return filter_jit(objective.unroll_and_judge)(Same(), {}, jnp.eye(2), wide)[1]
 
-    whole, labels, lighter = judged(), judged(classes=2), judged(weight_penalty=0.0)
+    whole, labels, lighter = of(), of(classes=2), of(weight_penalty=0.0)
     assert float(whole[0]) == float(labels[0])
     assert float(whole[1]["accuracy"]) != float(labels[1]["accuracy"])
     assert float(lighter[0]) == pytest.approx(float(whole[1]["test_term"]), rel=1e-5)

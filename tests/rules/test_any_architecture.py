@@ -22,9 +22,9 @@ ARCHITECTURES = {
     "residual": Architecture(
         Conv(2),
         Residual((Conv(3), Conv(2))),
-        Residual((Conv(4, 3, 2), Conv(4)), (Conv(4, 1, 2),)),
+        Residual((Conv(4, 3, 2),), (Conv(4, 1, 2),)),
         Pool(),
-        Residual((4, 4)),
+        Residual((4,)),
     ),
 }
 
@@ -119,7 +119,6 @@ def special_case(activation):
         ("local", "softplus"),
         ("pooled", "leaky_relu"),
         ("residual", "softplus"),
-        ("residual", "tanh"),
     ],
 )
 def test_blur_and_backprop_are_gradient_descent(key, name, activation):
@@ -146,9 +145,7 @@ def test_blur_and_backprop_are_gradient_descent(key, name, activation):
 
     before, true, logits, after, said, network = all_three(theta)
     np.testing.assert_allclose(said, logits, atol=1e-5)
-    assert all(
-        float(jnp.max(jnp.abs(w - b))) > 1e-4 for w, b in zip(true[0], before[0], strict=True)
-    )
+    assert all(float(np.max(np.abs(w - b))) > 1e-4 for w, b in zip(true[0], before[0], strict=True))
     for index, (w, b) in enumerate(zip(*true, strict=True)):
         np.testing.assert_allclose(after.layers[index].weight[0], w, atol=1e-6)
         np.testing.assert_allclose(after.layers[index].bias[0], b, atol=1e-6)
@@ -180,15 +177,14 @@ EVERY_OPTION = {
 }
 
 
+# Each once in either place.
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("residual", "defaults"),
         ("local", "defaults"),
         ("convolutions", "stored norms, relative"),
-        ("local", "Oja of activations"),
-        ("pooled", "Oja in full"),
         ("residual", "Oja of activations"),
+        ("pooled", "Oja in full"),
     ],
 )
 def test_blur_learns_with_all_its_options(key, name, options):
@@ -198,7 +194,7 @@ def test_blur_learns_with_all_its_options(key, name, options):
     if given.get("layer_genomes") == "all":
         given["layer_genomes"] = len(wiring.layers)
     rule = hx.Blur(**given)
-    theta = rule.init(key)
+    theta = jax.jit(rule.init)(key)
 
     @jax.jit
     def learn(theta):
@@ -212,11 +208,11 @@ def test_blur_learns_with_all_its_options(key, name, options):
         return net, after, gradient
 
     net, after, gradient = learn(theta)
-    assert all(bool(jnp.all(jnp.isfinite(a))) for a in jax.tree.leaves((after, gradient)))
+    assert all(bool(np.all(np.isfinite(a))) for a in jax.tree.leaves((after, gradient)))
     for old, new in zip(net.layers, after.layers, strict=True):
         for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):
             assert a.shape == b.shape
-            assert bool(jnp.any(a != b))
+            assert bool(np.any(a != b))
 
 
 def permuted(synapses, channels, order, *, into):
@@ -233,7 +229,7 @@ def test_channels_can_be_permuted(key):
     x, y = batch()
     rule = hx.Blur(symmetric=True, oja="relative")
     theta, order = rule.init(key), jnp.asarray([2, 0, 3, 1])
-    net = rule.init_network(theta, key, wiring)
+    net = jax.jit(rule.init_network, static_argnums=2)(theta, key, wiring)
 
     def turn(net):
         first, second, *rest = net.layers
@@ -260,7 +256,7 @@ def test_shared_synapses_change_by_the_root_of_their_places(key):
     wiring, (x, y) = wired("convolutions"), batch()
     rule = special_case("tanh")
     theta = rule.init(key)
-    net = rule.init_network(theta, key, wiring)
+    net = jax.jit(rule.init_network, static_argnums=2)(theta, key, wiring)
     root = dataclasses.replace(rule, places="root")
     by_sum, by_root = (jax.jit(r.update)(theta, net, x, y)[0].layers for r in (rule, root))
     assert [layer.places for layer in wiring.layers] == [9, 4, 1, 1]
@@ -268,7 +264,7 @@ def test_shared_synapses_change_by_the_root_of_their_places(key):
         for name in ("weight", "bias"):
             before = getattr(old, name)
             change = getattr(a, name) - before, getattr(b, name) - before
-            assert float(jnp.max(jnp.abs(change[0]))) > 1e-3
+            assert float(np.max(np.abs(change[0]))) > 1e-3
             np.testing.assert_allclose(change[1], change[0] / layer.places**0.5, atol=1e-6)
 
 
@@ -277,7 +273,7 @@ def test_shifted_images_shift_states(key):
     wiring = Architecture(Conv(3), Conv(2)).bind(100, 2, (10, 10, 1))
     rule = hx.Blur()
     theta = rule.init(key)
-    net = rule.init_network(theta, key, wiring)
+    net = jax.jit(rule.init_network, static_argnums=2)(theta, key, wiring)
     image = jnp.zeros((2, 10, 10)).at[:, 3:5, 3:6].set(jax.random.normal(key, (2, 2, 3)))
     moved = jnp.roll(image, (1, 1), (1, 2))
     forward = jax.jit(rule.forward)
@@ -317,8 +313,8 @@ def test_feedback_through_the_weights_is_backpropagation(key, name):
         np.testing.assert_array_equal(a, b)
     for network in (random.network, straight):
         np.testing.assert_allclose(network.weights[-1], true.weights[-1], atol=1e-6)
-        assert float(jnp.max(jnp.abs(network.weights[0] - true.weights[0]))) > 1e-4
-        assert bool(jnp.any(network.weights[0] != state.network.weights[0]))
+        assert float(np.max(np.abs(network.weights[0] - true.weights[0]))) > 1e-4
+        assert bool(np.any(network.weights[0] != state.network.weights[0]))
 
 
 @pytest.mark.parametrize("oja", [False, True])

@@ -53,9 +53,8 @@ def check(rule, optimizer, activation, outputs):
     moved = float(jnp.abs(network.weights[0] - net.network.weights[0]).max())
     assert moved > 1e-3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found.network, network)
-    np.testing.assert_allclose(
-        rule.predict(theta, found, xs[0]), forward(network, xs[0], activation), atol=1e-5
-    )
+    said = jax.jit(rule.predict)(theta, found, xs[0])
+    np.testing.assert_allclose(said, forward(network, xs[0], activation), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", OPTAX)
@@ -78,7 +77,7 @@ def test_theta_is_the_learning_rate(key):
     assert float(theta.learning_rate) == 0.25
     net = rule.init_network(theta, key, SIZES)
     xs, ys = batches()
-    still, _ = rule.update(type(theta)(jnp.zeros(())), net, xs[0], ys[0])
+    still, _ = jax.jit(rule.update)(type(theta)(jnp.zeros(())), net, xs[0], ys[0])
     jax.tree.map(np.testing.assert_array_equal, still, net)
 
 
@@ -87,9 +86,9 @@ def test_without_labels_nothing_changes(key):
     theta = rule.init(key)
     net = rule.init_network(theta, key, SIZES)
     x = batches()[0][0]
-    after, prediction = rule.update(theta, net, x, None)
+    after, prediction = jax.jit(rule.update)(theta, net, x, None)
     jax.tree.map(np.testing.assert_array_equal, after, net)
-    np.testing.assert_array_equal(prediction, rule.predict(theta, net, x))
+    np.testing.assert_array_equal(prediction, jax.jit(rule.predict)(theta, net, x))
 
 
 def test_initial_weights(key):
@@ -134,13 +133,14 @@ def test_the_meta_gradient_survives_an_input_that_is_always_zero(name):
     xs, ys = batches()
     xs = xs.at[..., 2].set(0)
 
+    @jax.jit
     def loss(theta):
         net = rule.init_network(theta, jax.random.key(1), SIZES)
         net, _ = hx.unroll(rule, theta, net, xs, ys)
         return cross_entropy(rule.predict(theta, net, xs[0]), ys[0])
 
     theta = rule.init(jax.random.key(0))
-    found = jax.grad(loss)(theta).learning_rate
+    found = jax.jit(jax.grad(loss))(theta).learning_rate
     step = 1e-3
     up, down = (loss(jax.tree.map(lambda a, s=s: a + s, theta)) for s in (step, -step))
     np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=0.05)

@@ -43,11 +43,20 @@ def loss(layers, x, y, activation, feedback):
     return -jnp.sum((2 * y - 1) * a)
 
 
+FEEDBACKS = (("error", "mean"), ("residual", "sum"), ("target", "mean"))
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "softplus")
+HIDDEN = ((), (6,), (6, 5, 4))
+
+
+# Each activation in networks of each depth; feedback, which the top alone is given, takes turns.
 @pytest.mark.parametrize(
-    ("feedback", "reduction"), [("error", "mean"), ("residual", "sum"), ("target", "mean")]
+    ("feedback", "reduction", "activation", "hidden"),
+    [
+        (*FEEDBACKS[(i + j) % 3], activation, hidden)
+        for i, activation in enumerate(ACTIVATIONS)
+        for j, hidden in enumerate(HIDDEN)
+    ],
 )
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "softplus"])
-@pytest.mark.parametrize("hidden", [(), (6,), (6, 5, 4)])
 def test_equals_gradient_descent(key, hidden, activation, reduction, feedback):
     rule = backprop_rule(activation, reduction=reduction, feedback=feedback)
     theta = rule.init(key)

@@ -31,11 +31,6 @@ pytestmark = pytest.mark.reference
 
 
 @eqx.filter_jit
-def forward_of(rule, theta, net, x):
-    return rule.forward(theta, net, x)
-
-
-@eqx.filter_jit
 def update(rule, theta, net, x, y):
     """Return both passes, the network after its update, and what was predicted."""
     forward = rule.forward(theta, net, x)
@@ -89,7 +84,7 @@ def make_rule(case):
 
 
 def make_genome(rule, case, dtype):
-    fresh = rule.init(jax.random.key(0))
+    fresh = jax.eval_shape(rule.init, jax.random.key(0))
     return Genome(
         **{
             name: None
@@ -199,7 +194,8 @@ def test_steps(file, dtype):
             previous = f"step{step}_"
         if dead_rows_matter(rule):
             net = make_network(rule, case, previous, dtype)
-        validation = forward_of(rule, theta, net, jnp.asarray(case["val_input"], dtype))
+        x = jnp.asarray(case["val_input"], dtype)
+        validation = update(rule, theta, net, x, y)[0]  # without a program of its own
         check_layers(validation, case, "val_", tolerance)
 
 
@@ -207,9 +203,18 @@ def test_steps(file, dtype):
 # `test_steps` compares those one step at a time.
 UNROLLABLE = [f for f in FILES if not dead_rows_matter(make_rule(np.load(f))[1])]
 
+# In single precision the same program is rounded more: by as much as the options decide, so that
+# of each set of them the largest network with the most states says it for all.
+LARGEST = {f.stem.split("__")[0]: f for f in UNROLLABLE}
+GRADIENTS = [
+    *((f, "float64") for f in UNROLLABLE),
+    *((f, "float32") for f in LARGEST.values()),
+]
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("file", UNROLLABLE, ids=lambda f: f.stem)
+
+@pytest.mark.parametrize(
+    ("file", "dtype"), GRADIENTS, ids=[f"{f.stem}-{dtype}" for f, dtype in GRADIENTS]
+)
 def test_meta_gradient(file, dtype):
     case = np.load(file)
     with jax.enable_x64(dtype == "float64"):

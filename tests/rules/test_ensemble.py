@@ -15,13 +15,17 @@ RULE = hx.Ensemble(BLUR, deep=2, shallow=1)
 SIZES = (3, 5, 4)
 
 
+begin = jax.jit(RULE.init)
+begin_network = jax.jit(RULE.init_network, static_argnums=2)
+
+
 @pytest.fixture
 def case(key):
-    theta = RULE.init(key)
+    theta = begin(key)
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(8, 3)), jnp.float32)
     y = jnp.asarray(np.eye(4, dtype="float32")[rng.integers(4, size=8)])
-    return theta, RULE.init_network(theta, key, SIZES), x, y
+    return theta, begin_network(theta, key, SIZES), x, y
 
 
 update, predict = jax.jit(RULE.update), jax.jit(RULE.predict)
@@ -124,8 +128,8 @@ def test_many_rows_are_learnt_from_in_turn(case, rows):
 @pytest.mark.parametrize(("deep", "shallow"), [(2, 0), (0, 2)])
 def test_one_kind_alone_and_one_output(deep, shallow, key):
     rule = hx.Ensemble(BLUR, deep=deep, shallow=shallow)
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, (3, 5, 1))
+    theta = jax.jit(rule.init)(key)
+    net = jax.jit(rule.init_network, static_argnums=2)(theta, key, (3, 5, 1))
     x, y = jax.random.normal(key, (6, 3)), jnp.asarray([[1.0], [0], [1], [0], [1], [1]])
     step = jax.jit(rule.update)
     for _ in range(40):
@@ -138,8 +142,8 @@ def test_one_kind_alone_and_one_output(deep, shallow, key):
 
 
 def test_it_follows_labels_that_change_places(key):
-    theta = RULE.init(key)
-    net = RULE.init_network(theta, key, (3, 5, 2))
+    theta = begin(key)
+    net = begin_network(theta, key, (3, 5, 2))
     rng = np.random.default_rng(0)
     right = []
     for step in range(60):
@@ -152,7 +156,7 @@ def test_it_follows_labels_that_change_places(key):
 
 
 def test_a_file_holds_it(tmp_path, key):
-    theta = RULE.init(key)
+    theta = begin(key)
     hx.save_rule(tmp_path / "a.safetensors", RULE, theta)
     rule, read = hx.load_rule(tmp_path / "a.safetensors")
     assert rule == RULE

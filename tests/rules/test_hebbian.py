@@ -44,11 +44,11 @@ def by_loops(rule, net, x, y):
 def test_equals_loops_over_synapses(case, labels):
     rule, theta, net, x, y = case
     y = y if labels else None
-    after, prediction = rule.update(theta, net, x, y)
+    after, prediction = jax.jit(rule.update)(theta, net, x, y)
     weights, biases = by_loops(rule, net, x, y)
     for found, expected in zip((*after.weights, *after.biases), (*weights, *biases), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
-    np.testing.assert_allclose(prediction, rule.predict(theta, net, x), atol=1e-6)
+    np.testing.assert_allclose(prediction, jax.jit(rule.predict)(theta, net, x), atol=1e-6)
 
 
 def test_the_label_clamps_the_top(case):
@@ -56,9 +56,10 @@ def test_the_label_clamps_the_top(case):
     rule, theta, net, x, y = case
     rule = hx.Hebbian(oja=False, learning_rate=0.2)
     louder = type(net)((net.weights[0], 3 * net.weights[1]), net.biases)
-    changes = [rule.update(theta, n, x, y)[0].weights[1] - n.weights[1] for n in (net, louder)]
+    update = jax.jit(rule.update)
+    changes = [update(theta, n, x, y)[0].weights[1] - n.weights[1] for n in (net, louder)]
     np.testing.assert_allclose(*changes, atol=1e-5)
-    flipped = rule.update(theta, net, x, 1 - y)[0].weights[1] - net.weights[1]
+    flipped = update(theta, net, x, 1 - y)[0].weights[1] - net.weights[1]
     np.testing.assert_allclose(flipped, -changes[0], atol=1e-5)
 
 

@@ -56,22 +56,21 @@ def test_channels_share_their_statistics(key):
     """In a convolution, mean and deviation are over the batch and all places."""
     rule = Backprop("sgd", normalization="batch")
     sizes = between(hx.networks.cnn(4, image=(8, 8, 1)), 64, 3, None)
-    net = rule.init_network(rule.init(key), key, sizes)
+    net = jax.jit(lambda: rule.init_network(rule.init(key), key, sizes))()
     assert net.network.gains[0].shape == (4,)
     x = jax.random.normal(key, (6, 64))
-    signals, drives = [], []
 
-    def keep(index, drive):
-        if index == 0:
-            drives.append(drive)
-        return drive
+    @jax.jit
+    def first(net):
+        """Return the sums of the first layer, and what its units see of them."""
+        drives, seen = [], []
+        net.perceptron.signals(x, jnp.tanh, lambda _, drive: drives.append(drive) or drive)
+        net.network(x, lambda u: seen.append(u) or jnp.tanh(u))
+        return drives[0], seen[0]
 
-    net.perceptron.signals(x, jnp.tanh, keep)
-    net.perceptron.signals(x, jnp.tanh, lambda i, d: signals.append(d) or d)
-    expected = standardized(drives[0].reshape(1, 4, -1), (0, 2)).reshape(drives[0].shape)
-    seen = []
-    net.network(x, lambda u: seen.append(u) or jnp.tanh(u))
-    np.testing.assert_allclose(seen[0], expected, atol=1e-5)
+    drive, seen = first(net)
+    expected = standardized(drive.reshape(1, 4, -1), (0, 2)).reshape(drive.shape)
+    np.testing.assert_allclose(seen, expected, atol=1e-5)
 
 
 def test_predictions_use_stored_statistics(key):
@@ -81,9 +80,11 @@ def test_predictions_use_stored_statistics(key):
     net = rule.init_network(theta, key, (5, 4, 3))
     x, y = batch(key)
     net, _ = jax.jit(rule.update)(theta, net, x, y)
-    whole = rule.predict(theta, net, x)
-    np.testing.assert_allclose(rule.predict(theta, net, x[:1]), whole[:1], rtol=1e-5)
-    np.testing.assert_allclose(net.network(x, jnp.tanh)[0], whole, rtol=1e-5)
+    predict = jax.jit(rule.predict)
+    whole = predict(theta, net, x)
+    np.testing.assert_allclose(predict(theta, net, x[:1]), whole[:1], rtol=1e-5)
+    said, _ = jax.jit(lambda network: network(x, jnp.tanh))(net.network)
+    np.testing.assert_allclose(said, whole, rtol=1e-5)
     assert float(net.updates) == 1
     assert rule.least_batch == 2
 

@@ -54,8 +54,7 @@ def predictions(rule, theta, sizes):
     @jax.jit
     def run(theta):
         net = rule.init_network(theta, jax.random.key(1), sizes)
-        for _ in range(3):
-            net, _ = rule.update(theta, net, x, y)
+        net = jax.lax.fori_loop(0, 3, lambda _, net: rule.update(theta, net, x, y)[0], net)
         return rule.predict(theta, net, x)
 
     return np.asarray(run(theta))

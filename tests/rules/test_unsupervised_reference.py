@@ -75,7 +75,7 @@ def recorded_like(prefix, theta, case):
 
 
 def make_theta(rule, case, dtype):
-    recorded = recorded_like("theta", rule.init(jax.random.key(0)), case)
+    recorded = recorded_like("theta", jax.eval_shape(rule.init, jax.random.key(0)), case)
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), recorded)
 
 
@@ -131,6 +131,13 @@ def trace(rule, theta, net, x):
     return activity, found, inputs, projections, all_planes, changes
 
 
+# By operation, each would be a dozen programs for each shape.
+low_rank, squash, merge, columns, orthogonal = map(
+    jax.jit,
+    (readouts.low_rank, planes.squash, planes.merge, planes.columns, planes.orthogonal),
+)
+
+
 def case_id(path):
     return path.stem
 
@@ -165,16 +172,16 @@ def test_first_update(path, dtype):
                 (upper.left, upper.right, UPPER_READOUTS),
                 (upper.psd, upper.psd, (PSD_READOUT,)),
             ):
-                for name, low_rank in zip(names, readouts.low_rank(left, right), strict=True):
-                    close(low_rank, f"{prefix}/lowrr/{name}")
+                for name, product in zip(names, low_rank(left, right), strict=True):
+                    close(product, f"{prefix}/lowrr/{name}")
             assert of_layer.keys() == {str(name) for name in case["plane_order"]}
             for name, plane in of_layer.items():
                 close(plane, f"{prefix}/plane/{name}")
-                close(planes.squash(plane), f"{prefix}/plane_normed/{name}")
-            merged = planes.merge(theta.merge, of_layer)
+                close(squash(plane), f"{prefix}/plane_normed/{name}")
+            merged = merge(theta.merge, of_layer)
             close(merged, f"{prefix}/merged")
-            w = planes.columns(net.layers[index - 1].weight)
-            close(planes.orthogonal(merged, w), f"{prefix}/orth")
+            w = columns(net.layers[index - 1].weight)
+            close(orthogonal(merged, w), f"{prefix}/orth")
             close(change.weight, f"{prefix}/change_W")
             close(change.bias, f"{prefix}/change_b")
 

@@ -1,7 +1,9 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from hebbax import tasks
 
@@ -27,7 +29,7 @@ def test_sizes(family):
 
 def test_rows_keep_their_labels(arrays, family, key):
     label_of = dict(zip(arrays[0][:, 0].tolist(), arrays[1].tolist(), strict=True))
-    episode = family.sample(key, steps=5, batch=8, query=30)
+    episode = filter_jit(family.sample)(key, steps=5, batch=8, query=30)
     for x, y in ((episode.x, episode.y), (episode.query_x, episode.query_y)):
         labels = np.argmax(np.asarray(y).reshape(-1, 3), axis=1)
         rows = np.asarray(x).reshape(-1, 2)
@@ -35,7 +37,7 @@ def test_rows_keep_their_labels(arrays, family, key):
 
 
 def test_query_and_support_are_disjoint_and_cover_the_training_part(arrays, family, key):
-    episode = family.sample(key, steps=50, batch=40, query=2000)
+    episode = filter_jit(family.sample)(key, steps=50, batch=40, query=2000)
     support = set(np.asarray(episode.x)[..., 0].ravel().tolist())
     query = set(np.asarray(episode.query_x)[:, 0].tolist())
     assert not support & query
@@ -47,7 +49,7 @@ def test_query_and_support_are_disjoint_and_cover_the_training_part(arrays, fami
 
 def test_every_class_is_on_both_sides(key):
     family = tasks.wine()
-    episode = family.sample(key, 10, 50, query=500)
+    episode = filter_jit(family.sample)(key, 10, 50, query=500)
     assert (episode.y.sum(axis=(0, 1)) > 0).all()
     assert (episode.query_y.sum(axis=0) > 0).all()
 
@@ -63,14 +65,14 @@ def test_draw_is_the_family_itself(family, key):
 
 
 def test_no_query(family, key):
-    episode = family.sample(key, 2, 3)
+    episode = filter_jit(family.sample)(key, 2, 3)
     assert episode.query_x.shape == (0, 2)
     assert episode.query_y.shape == (0, 3)
 
 
 def test_no_rows_left_for_queries(key):
     family = tasks.from_arrays(np.eye(2), [0, 1], np.eye(2), [0, 1])
-    assert family.sample(key, 1, 4).x.shape == (1, 4, 2)
+    assert filter_jit(family.sample)(key, 1, 4).x.shape == (1, 4, 2)
     with pytest.raises(ValueError, match="no class with two training rows"):
         family.sample(key, 1, 4, query=3)
 
@@ -155,7 +157,6 @@ def test_lists_and_jax_arrays_will_do():
 
 
 def test_under_jit_and_vmap(family):
-    import equinox as eqx
 
     keys = jax.random.split(jax.random.key(4), 3)
 
@@ -164,7 +165,7 @@ def test_under_jit_and_vmap(family):
         return jax.vmap(lambda key: family.sample(key, 2, 5, query=4))(keys)
 
     episodes = many(family, keys)
-    one = family.sample(keys[1], 2, 5, query=4)
+    one = filter_jit(family.sample)(keys[1], 2, 5, query=4)
     np.testing.assert_array_equal(episodes.x[1], one.x)
     np.testing.assert_array_equal(episodes.query_y[1], one.query_y)
     assert not np.array_equal(episodes.x[0], episodes.x[1])

@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from hebbax import tasks
 
@@ -14,25 +15,30 @@ def family(key):
 
 
 def _inside(family, key, steps, batch):
-    return np.asarray(family.stream(jax.random.split(key)[0], steps, batch)[0])
+    return np.asarray(filter_jit(family.stream)(jax.random.split(key)[0], steps, batch)[0])
 
 
 def test_nothing_asked_for_changes_nothing(family, key):
-    same = tasks.augmented(family, permute=False).draw(key)
-    x, y = same.stream(key, 4, 6)
+    same = filter_jit(tasks.augmented(family, permute=False).draw)(key)
+    x, y = filter_jit(same.stream)(key, 4, 6)
     np.testing.assert_array_equal(x, _inside(family, key, 4, 6))
-    np.testing.assert_array_equal(y, family.stream(jax.random.split(key)[0], 4, 6)[1])
+    np.testing.assert_array_equal(y, filter_jit(family.stream)(jax.random.split(key)[0], 4, 6)[1])
     np.testing.assert_array_equal(same.test_set()[0], family.test_set()[0])
 
 
 def test_one_permutation_for_all_of_a_task(family, key):
     whole = tasks.augmented(family)
-    task = whole.draw(key)
+    task = filter_jit(whole.draw)(key)
     order = np.asarray(task.look.order)
     assert sorted(order.tolist()) == list(range(25))
-    np.testing.assert_array_equal(task.stream(key, 4, 6)[0], _inside(family, key, 4, 6)[..., order])
-    np.testing.assert_array_equal(task.test_set()[0], np.asarray(family.test_set()[0])[:, order])
-    other = np.asarray(whole.draw(jax.random.key(1)).look.order)
+    np.testing.assert_array_equal(
+        filter_jit(task.stream)(key, 4, 6)[0], _inside(family, key, 4, 6)[..., order]
+    )
+    np.testing.assert_array_equal(
+        task.test_set()[0],
+        np.asarray(family.test_set()[0])[:, order],
+    )
+    other = np.asarray(filter_jit(whole.draw)(jax.random.key(1)).look.order)
     assert (order != other).any()
 
 
@@ -41,8 +47,8 @@ def test_a_mask_stays_for_the_task_and_another_changes(family):
     kept, lost, alone = [], [], 0
     for seed in range(24):
         key = jax.random.key(seed)
-        task = whole.draw(key)
-        x = np.asarray(task.stream(key, 10, 20)[0]).reshape(-1, 25)
+        task = filter_jit(whole.draw)(key)
+        x = np.asarray(filter_jit(task.stream)(key, 10, 20)[0]).reshape(-1, 25)
         seen = np.asarray(task.look.seen)
         assert (x[:, ~seen] == 0).all()
         share = float((x[:, seen] == 0).mean())
@@ -57,11 +63,11 @@ def test_a_mask_stays_for_the_task_and_another_changes(family):
 
 
 def test_shifts_move_images_and_bring_in_zeros(family, key):
-    task = tasks.augmented(family, permute=False, shift=2).draw(jax.random.key(3))
+    task = filter_jit(tasks.augmented(family, permute=False, shift=2).draw)(jax.random.key(3))
     reach = int(task.look.reach)
     assert reach > 0
     before = _inside(family, key, 1, 40)[0].reshape(-1, 5, 5)
-    after = np.asarray(task.stream(key, 1, 40)[0])[0].reshape(-1, 5, 5)
+    after = np.asarray(filter_jit(task.stream)(key, 1, 40)[0])[0].reshape(-1, 5, 5)
     moves = set()
     for a, b in zip(before, after, strict=True):
         wide = np.pad(a, reach)
@@ -78,13 +84,13 @@ def test_shifts_move_images_and_bring_in_zeros(family, key):
 
 def test_inversion_and_fading(family, key):
     before = _inside(family, key, 2, 30)
-    inverted = tasks.augmented(family, permute=False, invert=1.0).draw(key)
-    np.testing.assert_allclose(inverted.stream(key, 2, 30)[0], 1 - before, rtol=1e-6)
+    inverted = filter_jit(tasks.augmented(family, permute=False, invert=1.0).draw)(key)
+    np.testing.assert_allclose(filter_jit(inverted.stream)(key, 2, 30)[0], 1 - before, rtol=1e-6)
     whole = tasks.augmented(family, permute=False, fade=0.9)
     ratios = []
     for seed in range(12):
-        task = whole.draw(jax.random.key(seed))
-        ratio = np.asarray(task.stream(key, 2, 30)[0]) / before
+        task = filter_jit(whole.draw)(jax.random.key(seed))
+        ratio = np.asarray(filter_jit(task.stream)(key, 2, 30)[0]) / before
         # One factor for all pixels of an example.
         np.testing.assert_allclose(ratio, ratio[..., :1] * np.ones(25), rtol=1e-4)
         assert ratio.min() >= 1 - float(task.look.faded) - 1e-5
@@ -97,7 +103,7 @@ def test_a_task_has_to_be_drawn(family, key):
     whole = tasks.augmented(family)
     with pytest.raises(ValueError, match="fix one with family"):
         whole.stream(key, 1, 1)
-    task = whole.draw(key)
+    task = filter_jit(whole.draw)(key)
     assert task.draw(jax.random.key(7)) is task
 
 

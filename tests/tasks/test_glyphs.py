@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,11 @@ from hebbax.tasks import _glyphs
 def upright():
     """Return tasks whose images differ by character and face only."""
     return tasks.glyphs(5, 12, rotation=0.0, shift=0.0, zoom=1.0)
+
+
+@pytest.fixture(scope="module")
+def task(upright):
+    return upright.draw(jax.random.key(0))
 
 
 def _labels(y):
@@ -33,9 +39,8 @@ def test_no_digits_and_no_two_alike():
         assert expected in characters
 
 
-def test_images_show_the_characters_of_the_task(upright, key):
-    task = upright.draw(key)
-    x, y = task.test_set()
+def test_images_show_the_characters_of_the_task(upright, task):
+    x, y = eqx.filter_jit(task.test_set)()
     assert x.shape == (5 * 4, 144)
     assert float(x.min()) >= 0
     assert 0.5 < float(x.max()) <= 1
@@ -46,13 +51,13 @@ def test_images_show_the_characters_of_the_task(upright, key):
     np.testing.assert_allclose(x.reshape(20, 12, 12), large[:, 3:15, 3:15], atol=1e-6)
 
 
-def test_support_and_query_come_from_other_faces(upright, key):
-    task = upright.draw(key)
-    x, y = task.stream(key, 20, 50)
-    q, r = task.query(key, 300)
+def test_support_and_query_come_from_other_faces(task, key):
+    x, y = eqx.filter_jit(task.stream)(key, 20, 50)
+    q, r = eqx.filter_jit(task.query)(key, 300)
+    shown = eqx.filter_jit(task.test_set)()
     assert x.shape == (20, 50, 144)
     assert q.shape == (300, 144)
-    support, query, shown = (_seen(*batch) for batch in ((x, y), (q, r), task.test_set()))
+    support, query, shown = (_seen(*batch) for batch in ((x, y), (q, r), shown))
     assert 50 < len(support) <= 5 * 12
     assert query == shown
     assert len(query) == 5 * 4
@@ -62,7 +67,7 @@ def test_support_and_query_come_from_other_faces(upright, key):
 
 def test_rotation_and_shift_are_targets(key):
     family = tasks.glyphs(4, 16, rotation=180.0, shift=4.0, zoom=1.0, pose=True)
-    x, y = family.draw(key).query(key, 400)
+    x, y = eqx.filter_jit(lambda family: family.draw(key).query(key, 400))(family)
     labels, (sine, cosine, right, down) = np.asarray(y[:, :4]), np.asarray(y[:, 4:]).T
     np.testing.assert_array_equal(labels.sum(axis=1), 1)
     np.testing.assert_allclose(sine**2 + cosine**2, 1, rtol=1e-5)
@@ -76,22 +81,24 @@ def test_rotation_and_shift_are_targets(key):
         assert np.corrcoef(centre, shift)[0, 1] > 0.8
 
 
-def test_rotation_by_a_quarter_turns_the_image(upright, key):
-    task = upright.draw(key)
+def test_rotation_by_a_quarter_turns_the_image(task):
     one, nothing = jnp.ones(1), jnp.zeros(1)
     label, face = jnp.zeros(1, int), jnp.zeros(1, int)
-    plain, _ = task._rows(label, face, nothing, one, nothing, nothing)
-    turned, _ = task._rows(label, face, one * jnp.pi / 2, one, nothing, nothing)
+    rows = eqx.filter_jit(task._rows)
+    plain, _ = rows(label, face, nothing, one, nothing, nothing)
+    turned, _ = rows(label, face, one * jnp.pi / 2, one, nothing, nothing)
     plain, turned = (np.asarray(a).reshape(12, 12) for a in (plain, turned))
     np.testing.assert_allclose(turned, np.rot90(plain, -1), atol=1e-3)
 
 
 def test_tasks_differ_and_are_decided_by_the_key(upright):
-    draws = jax.vmap(lambda k: upright.draw(k).characters)(jax.random.split(jax.random.key(1), 6))
+    keys = jax.random.split(jax.random.key(1), 6)
+    draws = jax.jit(jax.vmap(lambda k: upright.draw(k).characters))(keys)
     assert draws.shape == (6, 5)
     assert all(len(set(task)) == 5 for task in np.asarray(draws).tolist())
     assert len({tuple(task) for task in np.asarray(draws).tolist()}) == 6
-    once, again = (upright.sample(jax.random.key(2), 2, 3, 4) for _ in range(2))
+    sample = eqx.filter_jit(upright.sample)
+    once, again = (sample(jax.random.key(2), 2, 3, 4) for _ in range(2))
     np.testing.assert_array_equal(once.x, again.x)
     with pytest.raises(ValueError, match="fix one with family"):
         upright.stream(jax.random.key(0), 1, 1)

@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from hebbax import tasks
 
@@ -13,11 +14,15 @@ def family(key):
 
 
 def test_no_noise_changes_nothing_but_the_key(family, key):
-    same = tasks.noisy(family).draw(key)
+    same = filter_jit(tasks.noisy(family).draw)(key)
     first = jax.random.split(key, 4)[0]
-    for a, b in zip(same.stream(key, 3, 7), family.stream(first, 3, 7), strict=True):
+    for a, b in zip(
+        filter_jit(same.stream)(key, 3, 7),
+        filter_jit(family.stream)(first, 3, 7),
+        strict=True,
+    ):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(same.query(key, 9), family.query(key, 9), strict=True):
+    for a, b in zip(filter_jit(same.query)(key, 9), filter_jit(family.query)(key, 9), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(same.test_set()[0], family.test_set()[0])
     assert (same.inputs, same.outputs) == (5, 4)
@@ -25,8 +30,8 @@ def test_no_noise_changes_nothing_but_the_key(family, key):
 
 def test_amount_of_noise(family, key):
     first = jax.random.split(key, 4)[0]
-    clean_x, clean_y = family.stream(first, 100, 50)
-    x, y = tasks.noisy(family, pixels=2.0, labels=0.4).stream(key, 100, 50)
+    clean_x, clean_y = filter_jit(family.stream)(first, 100, 50)
+    x, y = filter_jit(tasks.noisy(family, pixels=2.0, labels=0.4).stream)(key, 100, 50)
     noise = (np.asarray(x) * np.sqrt(5) - clean_x) / 2
     assert abs(noise.mean()) < 0.02
     assert noise.std() == pytest.approx(1, abs=0.02)
@@ -39,7 +44,7 @@ def test_amount_of_noise(family, key):
 
 def test_one_column_of_targets(key):
     family = tasks.noisy(tasks.toy("xor", outputs=1), labels=1.0)
-    _, y = family.draw(key).stream(key, 10, 100)
+    _, y = filter_jit(family.draw(key).stream)(key, 10, 100)
     assert y.shape == (10, 100, 1)
     assert np.asarray(y).mean() == pytest.approx(0.5, abs=0.06)
 

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_files as files
+from equinox import filter_jit
 
 import hebbax.data
 from hebbax import tasks
@@ -17,13 +18,13 @@ def family():
 
 
 def test_a_task_is_one_mapping_of_characters(family, key):
-    task = family.draw(key)
-    x, y = map(np.asarray, task.test_set())
+    task = filter_jit(family.draw)(key)
+    x, y = map(np.asarray, filter_jit(task.test_set)())
     assert x.shape == (4 * 5, 2)
     np.testing.assert_array_equal(np.argmax(y, axis=1), np.repeat(np.arange(4), 5))
     mapping = {int(c): int(v) for c, v in zip(x[:, 0], np.argmax(y, axis=1), strict=True)}
     assert len(mapping) == 4
-    episode = task.sample(jax.random.key(3), 20, 30, query=50)
+    episode = filter_jit(task.sample)(jax.random.key(3), 20, 30, query=50)
     for inputs, targets in (
         (np.asarray(episode.x).reshape(-1, 2), np.asarray(episode.y).reshape(-1, 4)),
         (np.asarray(episode.query_x), np.asarray(episode.query_y)),
@@ -33,19 +34,19 @@ def test_a_task_is_one_mapping_of_characters(family, key):
 
 
 def test_drawers_are_kept_apart(family, key):
-    task = family.draw(key)
-    episode = task.sample(jax.random.key(3), 40, 40, query=400)
+    task = filter_jit(family.draw)(key)
+    episode = filter_jit(task.sample)(jax.random.key(3), 40, 40, query=400)
     support = set(np.asarray(episode.x)[..., 1].ravel().tolist())
     query = set(np.asarray(episode.query_x)[:, 1].tolist())
-    test = set(np.asarray(task.test_set()[0])[:, 1].tolist())
+    test = set(np.asarray(filter_jit(task.test_set)()[0])[:, 1].tolist())
     assert len(support) == 15
     assert query == test
     assert not support & query
 
 
 def test_tasks_differ(family, key):
-    first, second = family.draw(key), family.draw(jax.random.key(1))
-    assert not np.array_equal(first.test_set()[0], second.test_set()[0])
+    first, second = filter_jit(family.draw)(key), filter_jit(family.draw)(jax.random.key(1))
+    assert not np.array_equal(filter_jit(first.test_set)()[0], filter_jit(second.test_set)()[0])
     assert first.draw(jax.random.key(8)) is first
     with pytest.raises(ValueError, match=r"fix one with family.draw"):
         family.test_set()
@@ -53,8 +54,8 @@ def test_tasks_differ(family, key):
 
 def test_under_vmap(family, key):
     keys = jax.random.split(key, 3)
-    episodes = jax.vmap(lambda k: family.sample(k, 2, 3, 4))(keys)
-    np.testing.assert_array_equal(episodes.x[2], family.sample(keys[2], 2, 3, 4).x)
+    episodes = jax.jit(jax.vmap(lambda k: family.sample(k, 2, 3, 4)))(keys)
+    np.testing.assert_array_equal(episodes.x[2], filter_jit(family.sample)(keys[2], 2, 3, 4).x)
 
 
 @pytest.fixture
@@ -99,8 +100,8 @@ def test_real_omniglot(key):
     if {row.name: row.found for row in hebbax.data.available()}["omniglot"] is None:
         pytest.skip("no Omniglot here")
     family = tasks.omniglot(ways=10, size=14, split="evaluation")
-    task = family.draw(key)
+    task = filter_jit(family.draw)(key)
     support = task.pixels[task.characters][:, task.drawers[:15]].mean(axis=1)
-    x, y = task.test_set()
+    x, y = filter_jit(task.test_set)()
     guess = np.argmax(x @ support.T - 0.5 * (support**2).sum(axis=1)[None, :], axis=1)
     assert (guess == np.argmax(y, axis=1)).mean() > 0.3

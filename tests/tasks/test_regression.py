@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 import hebbax as hx
 
@@ -21,8 +22,8 @@ def test_sinusoids_are_those_of_the_paper():
     assert 4.9 < amplitude.max() <= 5.0
     assert 0.0 <= phase.min() < 0.1
     assert 3.0 < phase.max() <= np.pi
-    task = family.draw(jax.random.key(1))
-    x, y = task.stream(jax.random.key(2), 3, 50)
+    task = filter_jit(family.draw)(jax.random.key(1))
+    x, y = filter_jit(task.stream)(jax.random.key(2), 3, 50)
     assert x.shape == y.shape == (3, 50, 1)
     assert -5 <= float(x.min()) < -4.5
     assert 4.5 < float(x.max()) <= 5
@@ -40,7 +41,7 @@ def test_arrays_are_standardised_and_split():
     assert family.support == 42
     np.testing.assert_allclose(family.train_x.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(family.train_y.std(axis=0), 1, rtol=1e-4)
-    x, y = family.query(jax.random.key(0), 500)
+    x, y = filter_jit(family.query)(jax.random.key(0), 500)
     support = {tuple(row) for row in np.asarray(family.train_x[:42])}
     assert not support & {tuple(row) for row in np.asarray(x)}
     assert y.shape == (500, 1)

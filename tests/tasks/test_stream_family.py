@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from hebbax import data, tasks
 
@@ -11,7 +12,7 @@ LABELS = (np.arange(30) // 4 % 3).astype(np.int32)
 def test_batches_are_consecutive_and_the_query_comes_next(key):
     family = tasks.stream(ROWS, LABELS)
     assert (family.inputs, family.outputs) == (2, 3)
-    episode = family.sample(key, 4, 5, 3)
+    episode = filter_jit(family.sample)(key, 4, 5, 3)
     seen = np.concatenate([episode.x.reshape(-1, 2), episode.query_x])
     np.testing.assert_array_equal(np.diff(seen[:, 0]), 2)
     labels = np.concatenate([episode.y.reshape(-1, 3), episode.query_y]).argmax(axis=1)
@@ -43,7 +44,7 @@ def test_a_registered_stream(tmp_path, monkeypatch):
     x = np.ones((6, 3), np.float32)
     np.savez(tmp_path / "streams" / "sea.npz", x=x, y=np.arange(6) % 2)
     monkeypatch.setenv("HEBBAX_DATA", str(tmp_path))
-    assert tasks.stream("sea").sample(jax.random.key(0), 2, 3).x.shape == (2, 3, 3)
+    assert filter_jit(tasks.stream("sea").sample)(jax.random.key(0), 2, 3).x.shape == (2, 3, 3)
     assert len(data.load("sea").test_x) == 0
     np.savez(tmp_path / "streams" / "sea.npz", x=x[:, :2], y=np.arange(6) % 2)
     with pytest.raises(ValueError, match=r"not float32 \[rows, 3\]"):

@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from equinox import filter_jit
 
 from hebbax import tasks
 from hebbax.data import load
@@ -20,10 +21,10 @@ def test_rows_belong_to_the_classes_of_the_task(family, key):
     of_class = {
         c: _rows(dataset.train_x[dataset.train_y == c].astype(np.float32) / 255) for c in range(10)
     }
-    task = family.draw(key)
+    task = filter_jit(family.draw)(key)
     assert len(set(np.asarray(task.classes).tolist())) == 4
-    x, y = task.stream(key, 10, 20)
-    q, r = task.query(key, 300)
+    x, y = filter_jit(task.stream)(key, 10, 20)
+    q, r = filter_jit(task.query)(key, 300)
     for rows, targets in ((x.reshape(-1, 64), y.reshape(-1, 4)), (q, r)):
         for row, target in zip(np.asarray(rows), np.asarray(targets), strict=True):
             assert _rows(row) <= of_class[int(task.classes[target.argmax()])]
@@ -31,8 +32,8 @@ def test_rows_belong_to_the_classes_of_the_task(family, key):
 
 
 def test_test_set(family, key):
-    task = family.draw(key)
-    x, y = task.test_set()
+    task = filter_jit(family.draw)(key)
+    x, y = filter_jit(task.test_set)()
     counts = np.asarray(y).sum(axis=0)
     assert counts.min() == counts.max() > 20
     dataset = load("digits")
@@ -52,7 +53,7 @@ def test_colours_become_grey():
 
 def test_tasks_differ(family):
     keys = jax.random.split(jax.random.key(0), 8)
-    classes = jax.vmap(lambda k: family.draw(k).classes)(keys)
+    classes = jax.jit(jax.vmap(lambda k: family.draw(k).classes))(keys)
     assert len({tuple(c) for c in np.asarray(classes).tolist()}) > 4
     with pytest.raises(ValueError, match="fix one with family"):
         family.query(jax.random.key(0), 3)
@@ -64,7 +65,7 @@ def test_tasks_differ(family):
 def test_photographs_and_letters(key):
     for name in ("cifar10", "az_letters"):
         family = tasks.subsets(name, 10, 14)
-        x, y = family.draw(key).query(key, 100)
+        x, y = filter_jit(family.draw(key).query)(key, 100)
         assert x.shape == (100, 196)
         assert 0 <= float(x.min()) < float(x.max()) <= 1
         assert np.asarray(y).sum() == 100

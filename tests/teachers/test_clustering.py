@@ -66,11 +66,13 @@ def blobs(count, dimensions, apart=1.0, noise=1.0):
     return jnp.asarray(x, jnp.float32), labels, centres
 
 
+@eqx.filter_jit
 def followed(x, w, function, residual, individual, steps=200):
-    for _ in range(steps):
+    def step(_, w):
         y = function(standardized(x @ columns(w)))
-        w = columns(w) + 0.1 * clustering(x, w, y, 5.0, residual, individual)
-    return w
+        return columns(w) + 0.1 * clustering(x, w, y, 5.0, residual, individual)
+
+    return jax.lax.fori_loop(0, steps, step, w)
 
 
 def owned(x, labels, w):
@@ -119,6 +121,18 @@ def test_with_symmetric_units_following_the_target_finds_the_space_of_the_cluste
     assert spanned(followed(x, w, jnp.tanh, 0.9, individual=True)) > 0.85
 
 
+@eqx.filter_jit
+def begun(rule, key):
+    """Return θ and a network."""
+    theta = rule.init(key)
+    return theta, rule.init_network(theta, key, SIZES)
+
+
+@eqx.filter_jit
+def judged(teacher, rule, theta, net, episode, first=0):
+    return teacher.unroll_and_judge(rule, theta, net, episode, first=first)
+
+
 class Follower(hx.UnsupervisedRule):
     """A rule that changes weights by the target times `of`, whatever θ is."""
 
@@ -143,10 +157,9 @@ def episode(steps=3):
 @pytest.mark.parametrize(("of", "loss", "cosine"), [(1.0, 0.0, 1.0), (0.0, 1.0, 0.0)])
 def test_the_loss_is_0_for_the_clustering_itself_and_1_for_doing_nothing(key, of, loss, cosine):
     rule = Follower(step_size=0.1, top_units=None, hidden_channels=2, top_channels=2, of=of)
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, SIZES)
+    theta, net = begun(rule, key)
     teacher = CloneClustering(steps=3, batch=20)
-    found, metrics = teacher.unroll_and_judge(rule, theta, net, episode())[1]
+    found, metrics = judged(teacher, rule, theta, net, episode())[1]
     assert found == pytest.approx(loss, abs=1e-4)
     assert metrics["cosine"] == pytest.approx(cosine, abs=1e-2)
 
@@ -159,8 +172,7 @@ def small_rule():
 
 def test_no_gradient_passes_from_one_update_to_the_next(key):
     rule = small_rule()
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, SIZES)
+    theta, net = begun(rule, key)
     whole = episode(2)
 
     def loss(theta, net, episode):
@@ -195,17 +207,15 @@ def steep_sigmoid(z):
 def test_activations_and_slopes_take_turns(key, first, options, turns):
     """Judging from update number `first` on is judging rules of these neurons one by one."""
     rule = small_rule()
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, SIZES)
+    theta, net = begun(rule, key)
     whole = episode(3)
     expected, alone = [], net
     for index in range(3):
         own = dataclasses.replace(rule, activation=turns[first + index])
         part = eqx.tree_at(lambda e: e.x, whole, whole.x[index : index + 1])
-        alone, (loss, _) = CloneClustering().unroll_and_judge(own, theta, alone, part)
+        alone, (loss, _) = judged(CloneClustering(), own, theta, alone, part)
         expected.append(loss)
-    mixed = CloneClustering(**options)
-    after, (loss, _) = mixed.unroll_and_judge(rule, theta, net, whole, first=first)
+    after, (loss, _) = judged(CloneClustering(**options), rule, theta, net, whole, first)
     assert loss == pytest.approx(np.mean(expected), rel=1e-4)
     np.testing.assert_allclose(after.layers[0].weight, alone.layers[0].weight, rtol=1e-3, atol=1e-6)
 
@@ -253,7 +263,6 @@ def test_settings_out_of_range_are_refused(settings, said):
 
 def test_truncations_of_different_lengths_are_refused(key):
     rule = small_rule()
-    theta = rule.init(key)
-    net = rule.init_network(theta, key, SIZES)
+    theta, net = begun(rule, key)
     with pytest.raises(ValueError, match="all of one length"):
         CloneClustering().unroll_and_judge(rule, theta, net, episode(), taken=jnp.asarray(1))
