@@ -31,12 +31,12 @@ STREAM_RULE: dict[str, Any] = {
 # How members begin: rows over which they know their inputs, rows over which synapses fade, and η̃.
 DEEP = ((1e6, 2e4, 6.0), (128.0, 1e4, 20.0), (32.0, 1e4, 6.0))
 SHALLOW = ((1e6, 1e5, 30.0), (1e6, 1e6, 3.0), (32.0, 1e5, 30.0))
-FAMILIES = (
+FAMILIES: tuple[tuple[str, int | None, int | None], ...] = (
     ("mixtures", 3, 15),
     ("hyperplanes", 8, 2),
     ("hyperplanes", 3, 2),
     ("mixtures", 10, 4),
-    ("permuted_digits",),
+    ("permuted_digits", None, None),
 )
 EARLY = 20.0
 """Updates from which on each doubling of them counts alike. With all predictions of 500 updates
