@@ -37,6 +37,19 @@ def draws(
     ]
 
 
+def in_a_row(
+    one: Callable[[PRNGKeyArray, Shape], Float[Array, "..."]], key: PRNGKeyArray, shape: Shape
+) -> Float[Array, "..."]:
+    """Return `one(key, shape)`, bit for bit, drawn in one loop over all its numbers.
+
+    A compiler unrolls the loop over a last axis of ten or so, with the whole generator in each
+    turn: normal numbers `[500, 32, 10]` take it fourteen times as long as 160,000 in a row.
+    """
+    if not _by_place(key):
+        return one(key, shape)
+    return one(key, (math.prod(shape),)).reshape(shape)
+
+
 def numbered(key: PRNGKeyArray, count: int, derive: Callable[[PRNGKeyArray], Any]) -> Any:
     """Return `derive(fold_in(key, i))` for each i below `count`, stacked: keys made of keys."""
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from hebbax._draws import SMALL, draws, numbered
+from hebbax._draws import SMALL, draws, in_a_row, numbered
 
 SHAPES = [(3,), (2, 5, 7), (), (SMALL + 1,), (1,), (2, SMALL // 2), (0, 3), (33, 31)]
 
@@ -34,3 +34,12 @@ def test_numbered_keys(impl):
     for index, keys in enumerate(found):
         expected = derive(jax.random.fold_in(key, index))
         assert (jax.random.key_data(keys) == jax.random.key_data(expected)).all()
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("shape", [(5, 3, 10), (7,), (), (0, 3)])
+@pytest.mark.parametrize("one", [jax.random.normal, jax.random.uniform])
+def test_in_a_row_as_in_its_shape(impl, shape, one):
+    key = jax.random.key(3, impl=impl)
+    found = jax.jit(lambda key: in_a_row(one, key, shape))(key)
+    np.testing.assert_array_equal(found, jax.jit(one, static_argnums=1)(key, shape))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from hebbax._draws import in_a_row
 from hebbax.tasks._family import AbstractFamily, Batches, Episode, check_counts, not_drawn, one_hot
 
 START = 100_000
@@ -153,7 +154,7 @@ class Epochs(eqx.Module):
         """Return normal numbers for every step that change as the task does."""
 
         def state(number: Int[Array, ""]) -> Array:
-            return jax.random.normal(jax.random.fold_in(key, number), shape)
+            return in_a_row(jax.random.normal, jax.random.fold_in(key, number), shape)
 
         fraction = self.fraction.reshape(-1, *(1 for _ in shape))
         numbers = jnp.stack([self.number, self.number + 1])
@@ -189,6 +190,6 @@ def _sensed(choices: Choices, x: Float[Array, "steps batch in"], times: Times) -
 def _mislabelled(choices: Choices, key: PRNGKeyArray, y: Array) -> Array:
     """Give some rows the target of the row before, in half of the tasks."""
     share = choices.often(0.5) * choices.one(0.0, 0.2)
-    wrong = jax.random.uniform(key, y.shape[:-1]) < share
+    wrong = in_a_row(jax.random.uniform, key, y.shape[:-1]) < share
     # Of the same batch, so that classes which do not occur stay absent.
     return jnp.where(wrong[..., None], jnp.roll(y, 1, axis=1), y)

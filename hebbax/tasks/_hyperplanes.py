@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from hebbax._draws import in_a_row
 from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 
 PATHS = 4
@@ -35,7 +36,8 @@ class HyperplaneFamily(DriftingFamily):
         self, choices: Choices, task: PRNGKeyArray, key: PRNGKeyArray, times: Times, batch: int
     ) -> Rows:
         """Rows, and the hyperplane each lies farthest above."""
-        drawn = jax.random.normal(key, (len(times), batch, self.inputs + self.outputs))
+        shape = (len(times), batch, self.inputs + self.outputs)
+        drawn = in_a_row(jax.random.normal, key, shape)
         noise, blur = drawn[..., : self.inputs], drawn[..., self.inputs :]
         each = times[:, None] + jnp.arange(batch, dtype=times.dtype)[None]
         common = choices.waves(each, PATHS, 30.0, 3000.0)

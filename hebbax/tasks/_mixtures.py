@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from hebbax._draws import in_a_row
 from hebbax.tasks._drift import Choices, DriftingFamily, Rows, Times, epochs
 
 MODES = 2
@@ -46,10 +47,10 @@ class MixtureFamily(DriftingFamily):
         frequency = uneven * choices.waves(times, modes, 100.0, 30_000.0)
         frequency = jnp.where(jnp.arange(modes)[None] < there, frequency, -jnp.inf)
         below = jnp.cumsum(jax.nn.softmax(frequency), axis=1)[:, None, :-1]
-        drawn = jax.random.uniform(k_mode, (len(times), batch, 1))
+        drawn = in_a_row(jax.random.uniform, k_mode, (len(times), batch, 1))
         mode = jnp.minimum(jnp.sum(drawn >= below, axis=2), there - 1)
         spread = choices.log_uniform(0.1, 0.8)
-        noise = jax.random.normal(k_noise, (len(times), batch, self.inputs))
+        noise = in_a_row(jax.random.normal, k_noise, (len(times), batch, self.inputs))
         centre = jnp.take_along_axis(centres, mode[:, :, None], axis=1)
         x = (centre + spread * noise) / jnp.sqrt(1 + spread**2)
         x = jnp.where(jnp.arange(self.inputs)[None, None] < matter, x, choices.often(0.5) * noise)
