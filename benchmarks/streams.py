@@ -27,6 +27,8 @@ PERMUTED = "permuted_mnist"
 HIDDEN = (64,)
 PERMUTATIONS, UPDATES, BATCH = 100, 60, 128
 OPTIMIZERS = ("sgd", "momentum", "adam", "nadamw")
+VOTERS = 6
+"""Networks, as many as members of the ensemble that ships, whose majority decides."""
 START = "its start, not meta-trained"
 RIVER = ("naive Bayes", "Hoeffding adaptive tree", "adaptive random forest")
 RATES = {
@@ -83,12 +85,14 @@ def measure(learner, name, chunk, seeds):
     if learner in RIVER:
         return with_river(learner, x, y, chunk)
     kind, _, optimizer = learner.partition(" ")
-    if kind in ("network", "linear"):
+    if kind == "majority":
+        settings["seeds"] = VOTERS
+    if kind in ("network", "linear", "majority"):
         if kind == "linear":
             settings["hidden"] = ()
         rates = RATES[optimizer] if name == PERMUTED else None
         curves, rate = hx.best_stream_backprop(optimizer, x, y, rates=rates, **settings)
-        return summary(curves, name, rate)
+        return summary(majority(curves) if kind == "majority" else curves, name, rate)
     if learner == START:
         from hebbax.recipes import BlurStream
 
@@ -96,6 +100,13 @@ def measure(learner, name, chunk, seeds):
     else:
         rule, theta = hx.zoo.load(learner) if learner in hx.zoo.list() else hx.load_rule(learner)
     return summary(hx.evaluate_stream(rule, theta, x, y, **settings), name)
+
+
+def majority(curves):
+    """Return what the majority of the networks says; of equally many, the lower class."""
+    votes = (curves.predicted[:, :, None] == np.arange(curves.classes)).sum(axis=0)
+    said = votes.argmax(axis=1)[None]
+    return type(curves)(said, curves.labels, curves.classes, curves.seconds)
 
 
 def with_river(kind, x, y, chunk):
@@ -135,7 +146,7 @@ def main(words=None):
 
     streams = options.streams or [*hx.tasks.STREAMS, PERMUTED]
     kept = json.loads(options.cache.read_text()) if options.cache.exists() else {}
-    networks = [f"network {name}" for name in OPTIMIZERS]
+    networks = [f"{kind} {name}" for kind in ("network", "majority") for name in OPTIMIZERS]
     opponents = [*networks, "linear sgd"] if options.opponents else []
     river = RIVER if options.river == [] else options.river or ()
     learners = [*options.rules, START, *opponents, *river]
@@ -215,6 +226,9 @@ def _found(kept, stream, chunk, learner, rules):
 
 def _table(kept, streams, rules, chunk):
     networks = {f"network {name}": f"{name}, tuned" for name in OPTIMIZERS}
+    networks |= {
+        f"majority {name}": f"majority of {VOTERS} networks, {name}, tuned" for name in OPTIMIZERS
+    }
     learners = {"rule": rules[0], START: START, **networks, "linear sgd": "linear sgd, tuned"}
     learners |= {name: name for name in RIVER}
     streams = [s for s in streams if _found(kept, s, chunk, "rule", rules)]
