@@ -185,9 +185,9 @@ class Ensemble(AbstractRule):
                 f"an Ensemble votes on classes only; got targets of a {type(y.goal).__name__}."
             )
         check_batch(x, y, (net.mean.shape[1], y.shape[1]))
-        whole = len(x) // ROWS * ROWS
-        if not whole or len(x) == ROWS:
+        if len(x) <= ROWS:
             return self._learnt(theta, net, x, y)
+        whole = len(x) // ROWS * ROWS
 
         def turn(net: Votes, rows: tuple[Array, Array]) -> tuple[Votes, Array]:
             return self._learnt(theta, net, *rows)
