@@ -3,6 +3,7 @@
 from hebbax.rules.blur._changes import oja as oja
 from hebbax.rules.blur._changes import saturate as saturate
 from hebbax.rules.blur._genome import Genome as Genome
+from hebbax.rules.blur._memory import Memory as Memory
 from hebbax.rules.blur._network import Network as Network
 from hebbax.rules.blur._network import Synapses as Synapses
 from hebbax.rules.blur._normalization import Statistics as Statistics

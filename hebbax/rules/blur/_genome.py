@@ -19,6 +19,12 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "eta": ("η", "neurons are updated"),
     "f_tilde": ("f̃", "synapses keep"),
     "eta_tilde": ("η̃", "synapses are updated"),
+    "forward_nu_tilde": ("ν̃", "presynaptic, forward", "from neuron state", "to synapse state"),  # noqa: RUF001
+    "forward_mu_tilde": ("μ̃", "postsynaptic, forward", "to synapse state", "from neuron state"),
+    "forward_f_tilde": ("f̃", "synapses keep, forward"),
+    "forward_eta_tilde": ("η̃", "synapses are updated, forward"),
+    "noise": ("s", "deviation of noise, forward"),
+    "regulation": ("ρ", "neurons regulate themselves", "to state", "from state"),  # noqa: RUF001
 }
 
 
@@ -44,6 +50,12 @@ class Genome(eqx.Module):
     - `saturation`: scalar, α of α·tanh(w/α) or the rate of the exponential form.
     - `rescale`: scalar, the norm that synapse normalisation gives each unit's synapses.
     - `synapse_gain`: scalar, factor on the initial synapses.
+    - `forward_nu_tilde`, `forward_mu_tilde`, `forward_f_tilde`, `forward_eta_tilde`: as those
+      without `forward_`, of the change at the end of the forward pass (sec. 5).
+    - `noise`: `[k]`, deviation of the noise that the forward pass of an update adds to each state
+      of hidden units (sec. 5); its sign has no meaning.
+    - `regulation`: ρ `[k, k]`, how a neuron's states gate what arrives at it, `[arriving state c,
+      own state d]` (sec. 5).
     """
 
     nu: Float[Array, "*layers k k"]
@@ -62,6 +74,12 @@ class Genome(eqx.Module):
     saturation: Float[Array, "*layers"] | None = None
     rescale: Float[Array, "*layers"] | None = None
     synapse_gain: Float[Array, "*layers"] | None = None
+    forward_nu_tilde: Float[Array, "*layers k k"] | None = None
+    forward_mu_tilde: Float[Array, "*layers k k"] | None = None
+    forward_f_tilde: Float[Array, "*layers"] | None = None
+    forward_eta_tilde: Float[Array, "*layers"] | None = None
+    noise: Float[Array, "*layers k"] | None = None
+    regulation: Float[Array, "*layers k k"] | None = None
 
 
 def transforms(

@@ -1,4 +1,4 @@
-"""The network state φ of BLUR: synapses, nothing else."""
+"""The network state φ of BLUR: synapses, and what options keep beside them."""
 
 import math
 
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._draws import draws, numbered
 from hebbax.networks import Layer, Wiring, mlp
+from hebbax.rules.blur._memory import Memory
 from hebbax.rules.blur._normalization import Statistics, column_norm
 
 Block = Float[Array, "s _ _"]
@@ -51,12 +52,14 @@ class Network(eqx.Module):
       normalised layer; None without it.
     - `updates`: how many updates these statistics have seen; None without them.
     - `wiring`: of which layers and connections the network is; None where it is fully connected.
+    - `memory`: what else persists from update to update; None unless options ask for something.
     """
 
     layers: tuple[Synapses, ...]
     statistics: tuple[Statistics, ...] | None = None
     updates: Float[Array, ""] | None = None
     wiring: Wiring | None = eqx.field(static=True, default=None)
+    memory: Memory | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

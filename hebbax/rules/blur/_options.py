@@ -161,6 +161,11 @@ class Options(AbstractRule):
     synapse_update: float = eqx.field(static=True, default=0.1)
     fan_in: bool = eqx.field(static=True, default=False)
     learn_synapse_gain: bool = eqx.field(static=True, default=False)
+    forward_update: float | None = eqx.field(static=True, default=None)
+    supervised_every: Annotated[int, AT_LEAST_1] = eqx.field(static=True, default=1)
+    persistent: Annotated[int, AT_LEAST_1] | None = eqx.field(static=True, default=None)
+    noise: Annotated[float, NOT_NEGATIVE] | None = eqx.field(static=True, default=None)
+    self_regulation: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         """Refuse options that are unknown or out of range, by name."""
@@ -172,6 +177,11 @@ class Options(AbstractRule):
                 "synapse_normalization may be bounded only where the size of synapses does not "
                 "matter: with the form activations, not symmetric, without saturation, and with "
                 "oja None."
+            )
+        if self.forward_update is not None and self.forward_presynaptic:
+            raise ValueError(
+                f"forward_update must be None with forward_presynaptic=True, for synapses cannot "
+                f"read states of the forward pass twice; got {self.forward_update}."
             )
 
     def _size_matters(self) -> bool:

@@ -12,8 +12,11 @@ from hebbax.networks import Connection, Dense, Wiring, from_rows, gather, spread
 from hebbax.rules import activations
 from hebbax.rules.blur import _neurons as neurons
 from hebbax.rules.blur._genome import Genome
+from hebbax.rules.blur._memory import Memory, noise_key
+from hebbax.rules.blur._noise import noisy
 from hebbax.rules.blur._normalization import Statistics, column_norm, measure, normalize
 from hebbax.rules.blur._options import Options
+from hebbax.rules.blur._regulation import regulated
 from hebbax.rules.blur._wired import Layer, Wired
 
 
@@ -22,17 +25,21 @@ def forward(
     network: Sequence[Wired],
     x: Float[Array, "batch in"],
     statistics: Sequence[Statistics] | None,
+    memory: Memory | None = None,
 ) -> tuple[list[Layer], tuple[Statistics, ...]]:
     """Return the states of all layers but the input (BLUR eq. 5).
 
     Activations are normalised, if at all, by `statistics`, one for each normalised layer, or by
-    those of this batch. Returns the statistics that were used, too.
+    those of this batch. Returns the statistics that were used, too. Neurons begin in the states of
+    `memory`, and there is noise if it has a key for it; without, they are at rest and there is
+    none.
     """
     layers: list[Layer] = []
     used: list[Statistics] = []
+    neurons_before = None if memory is None else memory.neurons
+    key = noise_key(memory)
     for index, (genome, synapses, layer) in enumerate(network):
-        # Gates scale the small matrices, not the large layers. f · a is zero: the neurons
-        # were reset.
+        # Gates scale the small matrices, not the large layers.
         nu = genome.eta * genome.nu
         u = _arriving(nu, x, layers, layer.parts(synapses.weight))
         if synapses.bias is not None:
@@ -41,6 +48,9 @@ def forward(
         u = _rescale(options, genome, u, synapses.weight, synapses.bias)
         for connection in layer.connections[len(layer.plastic) :]:
             u = u + connection.hear(_sent(nu, x, layers, connection))
+        if neurons_before is not None:  # Else f · a is zero: the neurons were reset.
+            old = neurons_before[index]
+            u = genome.f * old + regulated(genome, old, u)
         last = index == len(network) - 1
         if normalizes(options, last):
             channels = gather(u, layer.shape.channels)
@@ -49,6 +59,8 @@ def forward(
             assert mean is not None
             assert deviation is not None
             u = normalize(channels, used[-1], mean, deviation).reshape(u.shape)
+        if not last:
+            u = noisy(genome, key, index, u)
         name = options.last_activation if last else options.forward_activation
         layers.append(activations.apply(name, u))
     return layers, tuple(used)
@@ -131,6 +143,7 @@ def backward(
         arriving = [_returning(options, network[i], place, final[i]) for i, place in above]
         u = functools.reduce(jnp.add, arriving)
         genome = network[above[0][0]].genome
+        u = regulated(genome, final[index - 1], u)
         u = neurons.backward_drive(options.backward_update, genome.f, final[index - 1], u)
         if options.normalizes_backward:
             mean, deviation = genome.backward_mean, genome.backward_deviation

@@ -1,12 +1,10 @@
 """`Blur`: bidirectional learned update rules (Sandler et al., ICML 2021)."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax.losses import Targets
@@ -14,17 +12,16 @@ from hebbax.rules._plasticity import Plasticity
 from hebbax.rules._rule import Sizes, Told, as_wiring, check_batch, check_sizes
 from hebbax.rules._sections import Section
 from hebbax.rules.blur import _changes as changes
+from hebbax.rules.blur import _fresh as fresh
+from hebbax.rules.blur import _memory as memory
 from hebbax.rules.blur import _passes as passes
 from hebbax.rules.blur import _signals as signals
-from hebbax.rules.blur._genome import Genome, section, transforms
+from hebbax.rules.blur._forward_change import forward_change
+from hebbax.rules.blur._genome import Genome, section
 from hebbax.rules.blur._network import Network, draw, normalized
 from hebbax.rules.blur._normalization import LEAST_NORMALIZED, Statistics, averaged
 from hebbax.rules.blur._options import Options
 from hebbax.rules.blur._wired import Layer, Wired, genome_of, wired
-
-STEP_SIZES = tuple(np.logspace(-3, 1, 13).tolist())
-NORMS = (1.0, 2.0, 4.0)
-"""What a hand would try: η̃, and the norm of synapses where one is learnt."""
 
 
 class Blur(Options):
@@ -75,6 +72,26 @@ class Blur(Options):
       unscaled synapses make the relative size of a change independent of the number of inputs, so
       a genome carries over to other resolutions.
 
+    Off by default, from the paper's outlook (sec. 5) and the authors' program:
+
+    - `forward_update`: None, or the initial η̃ of a change of the synapses at the end of the forward
+      pass too, before the feedback (sec. 5 and the program). It has matrices and gates of its own
+      that begin as those of the other change, and reads no label: updates with `y=None` change
+      synapses too. Not with `forward_presynaptic`, as in the program.
+    - `supervised_every`: updates whose number, from 0, it does not divide end after the forward
+      part, as without labels (the program).
+    - `persistent`: None, or the rows of every batch: neurons keep the states that they had in a
+      row at the end of the update before, all but the input's, and f·a counts in the forward pass
+      (the program). `predict` and the statistics that it uses begin with neurons at rest: rows
+      that are asked about are none of the batch's, may be any number, and stand alone.
+    - `noise`: None, or the initial deviation of normal noise on the states of hidden units, in the
+      forward pass of updates, each state with a learnt one ("injection of randomness", sec. 5).
+      It is added to what σ is applied to. `predict` has none.
+    - `self_regulation`: whether neurons scale what arrives at them by gates that read their own
+      states ("self-regulate based on current state", sec. 5). The learnt matrix in them begins at
+      zero and there changes nothing. In the forward pass neurons are at rest, unless they are
+      `persistent`, and all gates the same; so it is the backward pass that is regulated.
+
     **Raises:** `ValueError` for a value that is not listed above.
     """
 
@@ -82,8 +99,15 @@ class Blur(Options):
 
     @property
     def least_batch(self) -> int:
-        """Two where activations are normalised over the batch."""
+        """Two where activations are normalised over the batch; all whose states are kept."""
+        if self.persistent is not None:
+            return self.persistent
         return 1 if self.normalization is None else LEAST_NORMALIZED
+
+    @property
+    def learns_without_labels(self) -> bool:
+        """Whether synapses change in the forward pass too."""
+        return self.forward_update is not None
 
     @property
     def normalizes_hidden(self) -> bool:
@@ -102,16 +126,7 @@ class Blur(Options):
 
     def hand_set(self) -> tuple[tuple[float, Genome], ...]:
         """Return genomes of eq. 4, backpropagation's, with these options: a η̃ and a norm each."""
-        start = dataclasses.replace(self, genome_init="backprop", init_scale=None)
-        genome = start.init(jax.random.key(0))
-        norms = (None,) if genome.rescale is None else NORMS
-        found = []
-        for step_size in STEP_SIZES:
-            for norm in norms:
-                knobs = [(genome.eta_tilde, step_size), (genome.rescale, norm)]
-                fields = [jnp.full_like(was, v) for was, v in knobs if was is not None]
-                found.append((step_size, eqx.tree_at(_knobs, genome, fields)))
-        return tuple(found)
+        return fresh.hand_set(self)
 
     def sections(self, theta: Genome) -> tuple[Section, ...]:
         """Return the genome's arrays under the names of the paper, a section a genome."""
@@ -131,32 +146,7 @@ class Blur(Options):
 
     def init(self, key: PRNGKeyArray) -> Genome:
         """Draw a genome; see `Genome` for its fields."""
-        if self.layer_genomes is None:
-            return self._init_one(key)
-        return eqx.filter_vmap(self._init_one)(jax.random.split(key, self.layer_genomes))
-
-    def _init_one(self, key: PRNGKeyArray) -> Genome:
-        scale = self.init_scale
-        if scale is None:
-            scale = 1.0 if self.genome_init == "random" else 0.0
-        one = jnp.ones(())
-        per_state = jnp.ones(self.states)
-        synapses = self.synapse_normalization
-        return Genome(
-            **transforms(key, self.states, self.genome_init, scale),
-            f=one,
-            eta=one,
-            f_tilde=one if self.learn_keep else None,
-            eta_tilde=self.synapse_update * one,
-            forward_mean=0 * per_state if self.normalizes_forward else None,
-            forward_deviation=per_state if self.normalizes_forward else None,
-            backward_mean=0 * per_state if self.normalizes_backward else None,
-            backward_deviation=per_state if self.normalizes_backward else None,
-            oja_multiplier=one if self.oja is not None and self.oja.multiplied else None,
-            saturation=None if self.saturation is None else one,
-            rescale=one if synapses is not None and synapses.learn else None,
-            synapse_gain=one if self.learn_synapse_gain else None,
-        )
+        return fresh.genome(self, key)
 
     def _wired(self, theta: Genome, net: Network) -> list[Wired]:
         return wired(theta, net, self.layer_genomes is not None)
@@ -194,6 +184,9 @@ class Blur(Options):
                 gain = genome.synapse_gain
                 layers.append(jax.tree.map(lambda w, gain=gain: gain * w, synapses))
             net = eqx.tree_at(lambda n: n.layers, net, tuple(layers))
+        kept = memory.begun(self, key, wiring)
+        if kept is not None:
+            net = dataclasses.replace(net, memory=kept)
         if not self.normalizes_forward:
             return net
         statistics = tuple(
@@ -217,18 +210,35 @@ class Blur(Options):
     ) -> tuple[Network, Float[Array, "batch out"]]:
         """Run one forward pass, one backward pass and one change of the synapses.
 
-        `y` is one-hot in {0, 1}, or `Targets`; with None nothing is changed. Returns the network
-        and the prediction before the change.
+        `y` is one-hot in {0, 1}, or `Targets`; with None the update ends after the forward part,
+        in which nothing changes unless options say so. Returns the network and the prediction
+        before the change.
+
+        **Raises:** `ValueError` for a batch that does not fit the network.
         """
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        memory.check_rows(self, net.memory, x)
         net = self._ready(theta, net)
         forward = self.forward(theta, net, x)
         prediction = forward[-1][0].T
+        net = self._changed_forward(theta, net, x, forward)
+
+        def unsupervised() -> tuple[Network, list[Layer]]:
+            seen = net if self.forward_update is None else self._remembering(theta, net, x)
+            return seen, forward
+
         if y is None:
-            return net, prediction
-        final = self.backward(theta, net, forward, y)
-        changed = self._changed(theta, net, x, forward, final)
-        return self._remembering(theta, changed, x), prediction
+            return memory.remembering(*unsupervised()), prediction
+
+        def supervised() -> tuple[Network, list[Layer]]:
+            final = self.backward(theta, net, forward, y)
+            changed = self._changed(theta, net, x, forward, final)
+            return self._remembering(theta, changed, x), final
+
+        if net.memory is None or net.memory.steps is None:
+            return memory.remembering(*supervised()), prediction
+        told = net.memory.steps % self.supervised_every == 0
+        return memory.remembering(*jax.lax.cond(told, supervised, unsupervised)), prediction
 
     def plasticity(
         self,
@@ -239,7 +249,8 @@ class Blur(Options):
     ) -> Plasticity:
         """Return the change of the synapses, given the states of all neurons.
 
-        A synapse's states are those of both directions where each has its own.
+        A synapse's states are those of both directions where each has its own. It is the change of
+        an update with labels, whatever `supervised_every`.
 
         **Raises:** `ValueError` without labels, for then nothing changes, and for networks whose
         layers are not all dense, where synapses that are shared have no place of their own.
@@ -248,19 +259,25 @@ class Blur(Options):
             raise ValueError("BLUR's synapses change with labels only; got y=None.")
         check_sizes(net.wired)
         check_batch(x, y, (net.sizes[0], net.sizes[-1]))
+        memory.check_rows(self, net.memory, x)
         ready = self._ready(theta, net)
         forward = self.forward(theta, ready, x)
-        final = self.backward(theta, ready, forward, y)
+        between = self._changed_forward(theta, ready, x, forward)
+        final = self.backward(theta, between, forward, y)
 
         def change(net: Network, x: Array, forward: list[Layer], final: list[Layer]) -> Network:
-            return self._changed(theta, self._ready(theta, net), x, forward, final)
+            between = self._changed_forward(theta, self._ready(theta, net), x, forward)
+            return self._changed(theta, between, x, forward, final)
 
         return signals.plasticity(net, x, forward, final, change)
 
     def predict(
         self, theta: Genome, net: Network, x: Float[Array, "batch in"]
     ) -> Float[Array, "batch out"]:
-        """Return the first state of the last layer after a forward pass: the logits."""
+        """Return the first state of the last layer after a forward pass: the logits.
+
+        Neurons are at rest before, whatever the network keeps, and there is no noise.
+        """
         check_batch(x, None, (net.sizes[0], net.sizes[-1]))
         ready = self._wired(theta, self._ready(theta, net))
         return passes.forward(self, ready, x, net.statistics)[0][-1][0].T
@@ -268,9 +285,10 @@ class Blur(Options):
     def forward(self, theta: Genome, net: Network, x: Float[Array, "batch in"]) -> list[Layer]:
         """Return the states `[k, units, batch]` of all layers but the input (BLUR eq. 5).
 
-        Normalisation of activations, if any, is by the statistics of this batch.
+        It is the pass of an update: normalisation of activations, if any, is by the statistics of
+        this batch, and neurons begin in the states that the network keeps, with its noise.
         """
-        return passes.forward(self, self._wired(theta, net), x, None)[0]
+        return passes.forward(self, self._wired(theta, net), x, None, net.memory)[0]
 
     def backward(
         self,
@@ -288,6 +306,15 @@ class Blur(Options):
         if not self.normalizes_stored:
             return net
         layers = tuple(normalized(s, g.rescale) for g, s, _ in self._wired(theta, net))
+        return eqx.tree_at(lambda n: n.layers, net, layers)
+
+    def _changed_forward(
+        self, theta: Genome, net: Network, x: Float[Array, "batch in"], forward: list[Layer]
+    ) -> Network:
+        """Change all synapses after the forward pass, if they change then."""
+        if self.forward_update is None:
+            return net
+        layers = forward_change(self, self._wired(theta, net), x, forward)
         return eqx.tree_at(lambda n: n.layers, net, layers)
 
     def _changed(
@@ -309,11 +336,6 @@ class Blur(Options):
         _, measured = passes.forward(self, self._wired(theta, net), x, None)
         statistics = averaged(measured, net.statistics, net.updates, self.normalization.window)
         return _measured(net, statistics, net.updates + 1)
-
-
-def _knobs(genome: Genome) -> list[Any]:
-    """Return what a hand sets of a genome."""
-    return [k for k in (genome.eta_tilde, genome.rescale) if k is not None]
 
 
 def _measured(
