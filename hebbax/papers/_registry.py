@@ -13,7 +13,7 @@ _PAPERS = {
         *("gradient-equivalence", "metric-equivalence", "toy", "states", "depth"),
         *("non-linearities", "variants", "generalisation", "sgd", "normalisation"),
         *("curriculum", "cma-es", "oja", "synapse-normalisation"),
-        *("architectures", "streams"),
+        *("architectures", "streams", "outlook"),
     ),
     "vsml": ("equivalence", "from-scratch", "forward", "cloning", "improve"),
     "unsupervised": (

@@ -191,6 +191,10 @@ def _forward_words(rule: Blur, numbers: dict[str, Any]) -> list[str]:
         f"σ: {_spelt(rule.forward_activation)}",
         f"σ of the last layer: {_spelt(rule.last_activation)}",
     ]
+    if rule.persistent is not None:
+        lines.append(f"neurons keep f a of the update before,   f = {_one(numbers['f'])}")
+    if numbers["noise"] is not None:
+        lines.append(f"noise {', '.join(_one(abs(s)) for s in numbers['noise'])}")
     return lines + _normal(numbers, "forward")
 
 
@@ -202,6 +206,8 @@ def _backward_words(rule: Blur, numbers: dict[str, Any]) -> list[str]:
         "multiplicative_second_state": f"a ← σ(f a · Σ w μ a), state 0 ← σ(f a),   f = {f}",
     }[rule.backward_update]
     lines = [first, f"σ: {_spelt(rule.backward_activation)}", f"feedback: {rule.feedback}"]
+    if numbers["regulation"] is not None:
+        lines.append("neurons gate what arrives by their own states")
     return lines + _normal(numbers, "backward")
 
 
@@ -224,6 +230,8 @@ def _synapse_words(rule: Blur, numbers: dict[str, Any]) -> list[str]:
         found.insert(0, f"Oja's term ({oja})")
     if rule.symmetric:
         found.append("the backward pass reads the same synapses")
+    if numbers["forward_eta_tilde"] is not None:
+        found.append(f"in the forward pass too, η̃ = {_one(numbers['forward_eta_tilde'])}")
     return lines + found
 
 

@@ -23,6 +23,13 @@ BLUR = {
     "three states": {"states": 3, "forward_presynaptic": True, "feedback": "residual"},
     "layers": {"layer_genomes": 2},
     "derivative": {"forward_activation": "relu_and_derivative", "feedback": "error"},
+    "outlook": {
+        "forward_update": 0.1,
+        "supervised_every": 3,
+        "persistent": 4,
+        "noise": 0.2,
+        "self_regulation": True,
+    },
 }
 
 
@@ -55,6 +62,18 @@ def test_numbers_are_the_genomes(key):
     forward = text.split("u_j^{1} &= ")[1].splitlines()[0]
     found = [float(n) for n in re.findall(r"-?\s?[\d.]+(?=\\,a_i)", forward.replace("- ", "-"))]
     np.testing.assert_allclose(found, theta.nu[1], rtol=6e-3)
+
+
+def test_what_the_outlook_adds_is_said(key):
+    rule = hx.Blur(genome_init="random", **BLUR["outlook"])
+    ones = jnp.ones((rule.states, rule.states))
+    theta = eqx.tree_at(lambda g: g.regulation, rule.init(key), 0.5 * ones)
+    text = equations(rule, theta)
+    forward = text.split("forward pass")[2]
+    assert r"u_j^{0} &\leftarrow a_j^{0} + \frac{2}{1 + e^{-(0.500\,a_j^{0} + " in forward
+    assert r"+ 0.200\,\varepsilon_j^{1}" in forward
+    assert text.count(r"\varphi_{ji}^{0} &=") == 2
+    assert "from 0, 3 does not divide" in text
 
 
 @pytest.mark.parametrize(

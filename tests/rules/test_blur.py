@@ -72,6 +72,8 @@ OPTIONS = {
         "learn_keep": False,
         "fan_in": True,
         "learn_synapse_gain": True,
+        "forward_update": 0.05,
+        "self_regulation": True,
     },
 }
 

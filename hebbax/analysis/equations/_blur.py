@@ -15,7 +15,7 @@ from hebbax.analysis.equations._written import (
     within,
 )
 from hebbax.rules import Blur
-from hebbax.rules.blur import Genome
+from hebbax.rules.blur import Genome, of_forward
 
 _FUNCTIONS = {"none": "", "tanh": r"\tanh", "sin": r"\sin"}
 _AND_DERIVATIVE = "_and_derivative"
@@ -29,6 +29,15 @@ def blur(rule: Blur, theta: Genome) -> str:
         "% i = 0 is a neuron whose states are all 1. <.> is a mean over the batch.\n"
         "% Coefficients below 0.0005 are left out."
     )
+    if rule.persistent is not None:
+        head += "\n% Before the forward pass, a_j are those that the last update left."
+    if rule.supervised_every > 1:
+        every = rule.supervised_every
+        head += (
+            f"\n% Updates whose number, from 0, {every} does not divide end before the feedback."
+        )
+    if rule.noise is not None:
+        head += "\n% epsilon is standard normal, drawn anew for each neuron and update."
     if rule.layer_genomes is None:
         return "\n".join((head, *_blocks(rule, theta, "")))
     parts = [head]
@@ -40,6 +49,9 @@ def blur(rule: Blur, theta: Genome) -> str:
 
 def _blocks(rule: Blur, genome: Genome, of: str) -> Iterator[str]:
     yield block(f"forward pass{of}", _forward(rule, genome))
+    if rule.forward_update is not None:
+        changed = _synapses(rule, of_forward(genome))
+        yield block(f"change of the synapses in the forward pass{of}", changed)
     yield block(f"feedback to the last layer{of}", [_feedback(rule)])
     yield block(f"backward pass, from the layer below the last down{of}", _backward(rule, genome))
     yield block(f"change of the synapses{of}", _synapses(rule, genome))
@@ -85,6 +97,10 @@ def _forward(rule: Blur, g: Genome) -> Iterator[str]:
         weight = _weight(rule, c)
         scale = _rescaled(rule, g, rf"\sqrt{{\sum_i ({weight})^2}}")
         yield rf"u_j^{{{c}}} &= {scale}\sum_i {weight} {within(sent)}"
+    if rule.persistent is not None:
+        for c in range(rule.states):
+            u = f"u_j^{{{c}}}"
+            yield rf"{u} &\leftarrow {times(g.f, f'a_j^{{{c}}}')} + {_gate(rule, g, c, 'j')}{u}"
     everywhere = rule.normalization is None or rule.normalization.last
     where = "" if everywhere else r"; in the last layer $\hat u = u$"
     for c in range(rule.states):
@@ -95,7 +111,18 @@ def _forward(rule: Blur, g: Genome) -> Iterator[str]:
         if rule.last_activation != rule.forward_activation:
             in_last = _activation(rule.last_activation, c, f"{u}^{{{c}}}")
             last = rf" && \text{{in the last layer }} {in_last}"
-        yield rf"a_j^{{{c}}} &= {_activation(rule.forward_activation, c, f'{u}^{{{c}}}')}{last}"
+        elif g.noise is not None:
+            last = r" && \text{in the last layer without } \varepsilon"
+        argument = f"{u}^{{{c}}}"
+        if g.noise is not None:
+            argument += " + " + times(abs(g.noise[c]), rf"\varepsilon_j^{{{c}}}")
+        yield rf"a_j^{{{c}}} &= {_activation(rule.forward_activation, c, argument)}{last}"
+
+
+def _gate(rule: Blur, g: Genome, c: int, at: str) -> str:
+    """Return the factor by which a neuron scales what arrives at its state c, if any."""
+    own = "0" if g.regulation is None else linear(g.regulation[c], _states(rule, f"a_{at}"))
+    return "" if own == "0" else rf"\frac{{2}}{{1 + e^{{-({own})}}}}\,"
 
 
 def _feedback(rule: Blur) -> str:
@@ -116,7 +143,7 @@ def _backward(rule: Blur, g: Genome) -> Iterator[str]:
         weight = _weight(rule, c, own or "w_{ji}")
         scale = _rescaled(rule, g, rf"\sqrt{{\sum_j ({weight})^2}}")
         sent = linear(mu[c], _states(rule, "a_j"))
-        yield rf"v_i^{{{c}}} &= {scale}\sum_j {weight} {within(sent)}"
+        yield rf"v_i^{{{c}}} &= {_gate(rule, g, c, 'i')}{scale}\sum_j {weight} {within(sent)}"
     for c in range(rule.states):
         a, v = f"a_i^{{{c}}}", f"v_i^{{{c}}}"
         keep = number(float(g.f))

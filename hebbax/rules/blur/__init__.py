@@ -2,6 +2,7 @@
 
 from hebbax.rules.blur._changes import oja as oja
 from hebbax.rules.blur._changes import saturate as saturate
+from hebbax.rules.blur._forward_change import of_forward as of_forward
 from hebbax.rules.blur._genome import Genome as Genome
 from hebbax.rules.blur._memory import Memory as Memory
 from hebbax.rules.blur._network import Network as Network

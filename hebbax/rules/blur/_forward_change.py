@@ -23,11 +23,11 @@ def forward_change(
     It is that of eqs. 7 and 8 with the genome's matrices and gates for this pass; what bounds
     synapses is as for the other change. It has seen no label.
     """
-    wired = [w._replace(genome=_of_forward(w.genome)) for w in network]
+    wired = [w._replace(genome=of_forward(w.genome)) for w in network]
     return changes.change(options, wired, x, forward, forward)
 
 
-def _of_forward(genome: Genome) -> Genome:
+def of_forward(genome: Genome) -> Genome:
     """Return a genome whose synapses change as they do in the forward pass."""
     assert genome.forward_nu_tilde is not None
     assert genome.forward_mu_tilde is not None
