@@ -122,7 +122,7 @@ SYSTEMS = {
     "blur": (
         hx.Blur(
             synapse_normalization={"learn": True}, learn_synapse_gain=True, oja="first",
-            saturation="tanh",
+            saturation="tanh", forward_update=0.0, noise=0.1, self_regulation=True,
         ),
         (3, 4, 2),
     ),

@@ -23,6 +23,7 @@ RULES = {
         hx.Blur(forward_presynaptic=True),
         {SENDER, RECEIVER},
     ),
+    "changes in both passes": (hx.Blur(forward_update=0.1), {SENDER, RECEIVER}),
     "saturation": (hx.Blur(saturation="tanh"), {OWN, SENDER, RECEIVER}),
     "Oja's term of BLUR": (
         hx.Blur(oja="weights", symmetric=True, single_state=True),

@@ -54,9 +54,9 @@ class Difference:
 class Outlook(TriedGenomes):
     """The paper's additive rule with one option more or less, meta-trained alike on small MNIST.
 
-    Nothing was chosen by a result: meta-training is that of the neighbouring experiments, the
-    options' own numbers begin where they change nothing, and noise begins at a tenth of the
-    deviation of what it is added to.
+    Nothing was chosen by a result: meta-training is that of the neighbouring experiments, shorter,
+    what is learnt for changes in the forward pass and for self-regulation begins where it changes
+    nothing, and noise begins at a tenth of the deviation of what it is added to.
     """
 
     name: ClassVar = "blur/outlook"
