@@ -82,6 +82,16 @@ def test_every_shipped_genome_can_be_drawn(name):
     assert all(_is_picture(genome_diagram(rule, theta, layer=layer)) for layer in layers)
 
 
+def test_genome_diagram_says_what_the_outlook_adds(key):
+    rule = hx.Blur(forward_update=0.25, persistent=4, noise=0.5, self_regulation=True)
+    panels = genome_diagram(rule, rule.init(key)).axes
+    forward, backward, synapse = (axes.get_xlabel() for axes in panels)
+    assert "noise +0.50, +0.50" in forward
+    assert "neurons keep f a of the update before" in forward
+    assert "gate what arrives" in backward
+    assert "in the forward pass too, η̃ = +0.25" in synapse
+
+
 def test_genome_diagram_takes_one_layer_of_several(key):
     rule = hx.Blur(layer_genomes=2, genome_init="random")
     theta = rule.init(key)
