@@ -12,6 +12,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
+LINT = $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright --pythonpath $(BIN)/python
+
 OLDEST_JAX := $(shell sed -n 's/^ *"jax>=\(.*\)",/\1/p' pyproject.toml)
 
 .PHONY: quickstart test test-oldest test-slow lint benchmark docs clean help
@@ -22,8 +24,11 @@ help:
 quickstart: $(VENV)/installed
 	$(BIN)/hebbax quickstart $(ARGS)
 
-test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+# The checks beside the first tests, for they keep one core busy only; what they say, below the tests.
+test: $(VENV)/installed-test
+	@($(LINT)) > $(VENV)/lint.txt 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS); tests=$$?; \
+	wait $$lint; lint=$$?; cat $(VENV)/lint.txt; exit $$((tests || lint))
 
 test-oldest: $(VENV)-oldest/installed-test
 	$(VENV)-oldest/bin/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -32,9 +37,7 @@ test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 lint: $(VENV)/installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(LINT)
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/blur.py $(ARGS)
@@ -58,6 +61,11 @@ $(VENV)/installed-test: $(VENV)/bin/python pyproject.toml
 $(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
 	@touch $@ $(VENV)/installed
+
+# What the two above install, by one call of pip.
+$(VENV)/installed-all: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs,test]"
+	@touch $(VENV)/installed $(VENV)/installed-test $(VENV)/installed-docs $@
 
 $(VENV)-oldest/installed-test: pyproject.toml
 	$(MAKE) $@ VENV=$(VENV)-oldest

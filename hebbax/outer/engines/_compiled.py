@@ -108,21 +108,15 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
     def _steps(
         self, families: Any, state: DescentRuns, key: PRNGKeyArray, first: Any, count: Any
     ) -> tuple[DescentRuns, Any]:
-        def one(state: DescentRuns, step: Any) -> tuple[DescentRuns, Any]:
-            problem = self.setup.problem(families)
-            theta, method, metrics = jax.vmap(
-                lambda t, s, k: self.method.step(problem, t, s, k),
-                in_axes=(0, 0, self.setup.key_axis),
-            )(state.theta, state.method, self.setup.step_key(key, step))
-            streaks = state.streaks.after(metrics["nonfinite"] >= 1, step)
-            return DescentRuns(theta, method, streaks), metrics
-
-        shapes = jax.eval_shape(one, state, 0)[1]
+        # Compiled as a part of this program; a `jit` of its own so that it is traced once, for the
+        # metrics' names here and for the loop.
+        one = jax.jit(self._step)
+        shapes = jax.eval_shape(one, families, state, key, jax.ShapeDtypeStruct((), jnp.int32))[1]
         nothing = {n: (jnp.zeros(s.shape), jnp.zeros(s.shape)) for n, s in shapes.items()}
 
         def body(index: Any, carried: Any) -> Any:
             state, sums = carried
-            state, metrics = one(state, first + index)
+            state, metrics = one(families, state, key, jnp.asarray(first + index, jnp.int32))
             for name, value in metrics.items():
                 total, number = sums[name]
                 good = jnp.isfinite(value)
@@ -132,3 +126,14 @@ class CompiledEngine(AbstractEngine[DescentRuns]):
         state, sums = jax.lax.fori_loop(0, count, body, (state, nothing))
         means = {name: total / number for name, (total, number) in sums.items()}
         return self.setup.layout.by_runs(state), self.setup.layout.whole(means)
+
+    def _step(
+        self, families: Any, state: DescentRuns, key: PRNGKeyArray, step: Any
+    ) -> tuple[DescentRuns, Any]:
+        problem = self.setup.problem(families)
+        theta, method, metrics = jax.vmap(
+            lambda t, s, k: self.method.step(problem, t, s, k),
+            in_axes=(0, 0, self.setup.key_axis),
+        )(state.theta, state.method, self.setup.step_key(key, step))
+        streaks = state.streaks.after(metrics["nonfinite"] >= 1, step)
+        return DescentRuns(theta, method, streaks), metrics

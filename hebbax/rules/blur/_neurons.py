@@ -29,7 +29,10 @@ def mix(
 
 def _mix(transform: Array, states: Array) -> Array:
     flat = states.reshape(states.shape[0], -1)
-    terms = [transform[:, d, None] * flat[d][None] for d in range(states.shape[0])]
+    terms = [
+        jax.lax.slice_in_dim(transform, d, d + 1, axis=1) * jax.lax.slice_in_dim(flat, d, d + 1)
+        for d in range(states.shape[0])
+    ]
     return functools.reduce(jnp.add, terms).reshape(-1, *states.shape[1:])
 
 
