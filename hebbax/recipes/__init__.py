@@ -23,6 +23,7 @@ from hebbax.recipes._unsupervised import UnsupervisedHebbian as UnsupervisedHebb
 from hebbax.recipes._unsupervised import UnsupervisedMeta as UnsupervisedMeta
 from hebbax.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.recipes._vsml import VsmlBackprop as VsmlBackprop
+from hebbax.recipes._vsml import VsmlGeneral as VsmlGeneral
 from hebbax.recipes._vsml import VsmlOnline as VsmlOnline
 
 RECIPES: dict[str, type[Recipe]] = {
@@ -37,6 +38,7 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurStream,
         VsmlBackprop,
         VsmlOnline,
+        VsmlGeneral,
         UnsupervisedHebbian,
         UnsupervisedMeta,
         UnsupervisedSmall,

@@ -1,13 +1,17 @@
 """Recipes for VSML."""
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hebbax.recipes._recipe import GradientRecipe
 
 if TYPE_CHECKING:
     from hebbax.outer import Curriculum
-    from hebbax.rules import AbstractRule, Vsml
+    from hebbax.outer.methods import AbstractMethod
+    from hebbax.outer.objectives import OnlineCrossEntropy
+    from hebbax.rules import Vsml
+    from hebbax.rules.vsml import SharedCell
     from hebbax.tasks import AbstractFamily
     from hebbax.teachers import CloneBackprop
 
@@ -17,15 +21,13 @@ GAINS = (200.0, 20.0)
 as fast as with any, through a hidden layer of 32."""
 SPREAD = 0.1
 """Of the first weights, as parts of the gain."""
+HEADS = 150.0
+"""How many times the learning rate those numbers have that are hundreds at first."""
 
 
 @dataclasses.dataclass(frozen=True)
-class VsmlOnline(GradientRecipe):
-    """VSML from scratch, on MNIST at 10 by 10 pixels, one example after another (sec. 3.3)."""
-
-    name: ClassVar[str] = "vsml/online"
-    title: ClassVar[str] = "VSML, meta-trained from scratch on MNIST at 10 by 10 pixels"
-    evaluation: ClassVar[str] = f"--task mnist --size {SIZE} --online --steps 200"
+class _Online(GradientRecipe):
+    """What the recipes share that learn from single examples."""
 
     data: str = "mnist"
     """Images to meta-train on, a set that `hebbax data list` names."""
@@ -45,42 +47,149 @@ class VsmlOnline(GradientRecipe):
     """θ trained side by side; the best is kept."""
     steps: int = 900
     """Meta-steps."""
-    early: int = 300
-    """Meta-steps in the first stage."""
-    learning_rate: float = 5e-3
-    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     log_every: int = 10
     """Meta-steps between logged lines."""
     checkpoint_every: int = 50
     """Meta-steps between checkpoints; a multiple of log_every."""
+
+    def course(self) -> "OnlineCrossEntropy":
+        """Return a lifetime that is judged by every prediction, made before its label was seen."""
+        from hebbax.outer.objectives import OnlineCrossEntropy
+
+        # The paper minimises the sum: the same up to the scale of the gradient, whose norm is
+        # clipped at one bound for lifetimes of every length here.
+        return OnlineCrossEntropy(steps=self.unrolls, batch=self.batch, query=self.query, skip=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class VsmlOnline(_Online):
+    """VSML from scratch, on MNIST at 10 by 10 pixels, one example after another (sec. 3.3)."""
+
+    name: ClassVar[str] = "vsml/online"
+    title: ClassVar[str] = "VSML, meta-trained from scratch on MNIST at 10 by 10 pixels"
+    evaluation: ClassVar[str] = f"--task mnist --size {SIZE} --online --steps 200"
+
+    early: int = 300
+    """Meta-steps in the first stage."""
+    learning_rate: float = 5e-3
+    """Adam's learning rate on θ, decayed to 2 % along a cosine."""
     validation: int = 16
     """Tasks of each family that decide which θ is the best, at every checkpoint."""
 
-    def rule(self) -> "AbstractRule":
+    def rule(self) -> "Vsml":
         """Return VSML as the paper has it, the error fed back on the datum that caused it."""
         from hebbax.rules import Vsml
 
         return Vsml()
 
     def task_families(self) -> tuple["AbstractFamily", ...]:
-        """Return the images, as they are and projected at random.
+        """Return the images as they are.
 
         **Raises:** see `hebbax.tasks.images`.
         """
-        from hebbax.tasks import images, projected
+        from hebbax.tasks import images
 
-        plain = images(self.data, size=self.size)
-        return plain, projected(plain)
+        return (images(self.data, size=self.size),)
 
     def objective(self) -> "Curriculum":
-        """Judge a lifetime by every prediction, each made before its label was seen."""
+        """Judge lifetimes by all that is predicted, short ones first."""
         from hebbax.outer import Curriculum
-        from hebbax.outer.objectives import OnlineCrossEntropy
 
-        # The paper minimises the sum: the same up to the scale of the gradient, whose norm is
-        # clipped at one bound for lifetimes of every length here.
-        course = OnlineCrossEntropy(steps=self.unrolls, batch=self.batch, query=self.query, skip=0)
-        return Curriculum(course, (max(1, self.unrolls // 2), self.unrolls), self.early)
+        return Curriculum(self.course(), (max(1, self.unrolls // 2), self.unrolls), self.early)
+
+
+@dataclasses.dataclass(frozen=True)
+class VsmlGeneral(_Online):
+    """VSML for long lifetimes: `vsml/online` and the delta rule, meta-trained on varied tasks.
+
+    Lifetimes are longer than gradients reach: these are truncated.
+    """
+
+    name: ClassVar[str] = "vsml/general"
+    title: ClassVar[str] = "VSML, meta-trained on varied tasks and long lifetimes"
+    evaluation: ClassVar[str] = "--task mnist --online --steps 2000"
+
+    unrolls: int = 1600
+    """Examples in a lifetime of validation."""
+    truncation: int = 400
+    """Examples that the meta-gradient reaches back."""
+    first: int = 1200
+    """Examples in the lifetimes of the first meta-steps, on average."""
+    final: int = 2000
+    """Examples in those of the last."""
+    particles: int = 2
+    """Networks for each task, at points of their lifetimes of their own."""
+    tasks: int = 1
+    steps: int = 900
+    learning_rate: float = 2e-3
+    validation: int = 2
+
+    def rule(self) -> "Vsml":
+        """Return the rule of `vsml/online` with units that follow the delta rule."""
+        return self._joined()[0]
+
+    def start(self) -> "SharedCell":
+        """Return what `vsml/online` ships with, beside the delta rule as set by hand."""
+        return self._joined()[1]
+
+    def _joined(self) -> "tuple[Vsml, SharedCell]":
+        from hebbax.rules import Vsml
+        from hebbax.teachers import with_delta_rule
+        from hebbax.zoo import load
+
+        rule, theta = load("vsml/online")
+        assert isinstance(rule, Vsml)
+        return with_delta_rule(rule, theta)
+
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return digits, random projections, characters and photographs; no letters, no clothes.
+
+        **Raises:** see `hebbax.tasks.images`.
+        """
+        from hebbax.tasks import glyphs, images, projected, subsets
+
+        size = self.size
+        return (
+            images(self.data, size=size),
+            projected(images(self.data, size=size)),
+            glyphs(10, size),
+            subsets("tiny_imagenet", 10, size),
+        )
+
+    def objective(self) -> "OnlineCrossEntropy":
+        """Judge lifetimes by all that is predicted."""
+        return self.course()
+
+    def method(self) -> "AbstractMethod":
+        """Return truncated gradients through lifetimes that grow."""
+        import optax
+
+        from hebbax.outer.methods import TruncatedGradient, Truncation
+        from hebbax.teachers import still
+
+        truncation = Truncation(
+            self.truncation,
+            count=max(1, self.first // self.truncation),
+            spread=1.0,
+            final_count=max(1, self.final // self.truncation),
+            count_growth=self.planned,
+        )
+        factors = still(self.rule(), HEADS)
+        optimizer = optax.chain(
+            optax.adam(self.falling(self.learning_rate)),
+            optax.stateless(functools.partial(_times, factors)),
+        )
+        return TruncatedGradient(
+            optimizer, clip=self.clip, truncation=truncation, particles=self.particles
+        )
+
+
+# Not inside the method, for workers of a cluster are to find it by its name.
+def _times(factors: Any, changes: Any, _: Any) -> Any:
+    """Return changes of θ, each times its factor."""
+    import jax
+
+    return jax.tree.map(lambda change, factor: change * factor, changes, factors)
 
 
 @dataclasses.dataclass(frozen=True)
