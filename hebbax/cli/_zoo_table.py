@@ -34,7 +34,7 @@ POINTS = (5, 10, 20, 50, 100, 200, 500, 1000)
 """Numbers of updates in the table."""
 TASKS = ("digits", "mnist", "fashion_mnist", "az_letters")
 HIDDEN, BATCH = (64,), 128
-ONLINE = ("vsml/online",)
+ONLINE = ("vsml/online", "vsml/projected", "vsml/general")
 EXAMPLES = (50, 100, 200, 500, 1000)
 """Numbers of examples in the table of the rules that learn online."""
 CLONE, CONV = "vsml/backprop", "blur/conv"

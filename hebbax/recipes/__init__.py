@@ -25,6 +25,7 @@ from hebbax.recipes._unsupervised import UnsupervisedSmall as UnsupervisedSmall
 from hebbax.recipes._vsml import VsmlBackprop as VsmlBackprop
 from hebbax.recipes._vsml import VsmlGeneral as VsmlGeneral
 from hebbax.recipes._vsml import VsmlOnline as VsmlOnline
+from hebbax.recipes._vsml import VsmlProjected as VsmlProjected
 
 RECIPES: dict[str, type[Recipe]] = {
     recipe.name: recipe
@@ -38,6 +39,7 @@ RECIPES: dict[str, type[Recipe]] = {
         BlurStream,
         VsmlBackprop,
         VsmlOnline,
+        VsmlProjected,
         VsmlGeneral,
         UnsupervisedHebbian,
         UnsupervisedMeta,

@@ -99,8 +99,26 @@ class VsmlOnline(_Online):
 
 
 @dataclasses.dataclass(frozen=True)
+class VsmlProjected(VsmlOnline):
+    """`vsml/online`, of whose lifetimes half see the images through random projections."""
+
+    name: ClassVar[str] = "vsml/projected"
+    title: ClassVar[str] = "VSML, meta-trained from scratch on MNIST and projections of it"
+
+    def task_families(self) -> tuple["AbstractFamily", ...]:
+        """Return the images, as they are and projected at random.
+
+        **Raises:** see `hebbax.tasks.images`.
+        """
+        from hebbax.tasks import projected
+
+        (plain,) = super().task_families()
+        return plain, projected(plain)
+
+
+@dataclasses.dataclass(frozen=True)
 class VsmlGeneral(_Online):
-    """VSML for long lifetimes: `vsml/online` and the delta rule, meta-trained on varied tasks.
+    """VSML for long lifetimes: `vsml/projected` and the delta rule, trained on varied tasks.
 
     Lifetimes are longer than gradients reach: these are truncated.
     """
@@ -121,15 +139,16 @@ class VsmlGeneral(_Online):
     """Networks for each task, at points of their lifetimes of their own."""
     tasks: int = 1
     steps: int = 900
+    checkpoint_every: int = 30
     learning_rate: float = 2e-3
     validation: int = 2
 
     def rule(self) -> "Vsml":
-        """Return the rule of `vsml/online` with units that follow the delta rule."""
+        """Return the rule of `vsml/projected` with units that follow the delta rule."""
         return self._joined()[0]
 
     def start(self) -> "SharedCell":
-        """Return what `vsml/online` ships with, beside the delta rule as set by hand."""
+        """Return what `vsml/projected` ships with, beside the delta rule as set by hand."""
         return self._joined()[1]
 
     def _joined(self) -> "tuple[Vsml, SharedCell]":
@@ -137,7 +156,7 @@ class VsmlGeneral(_Online):
         from hebbax.teachers import with_delta_rule
         from hebbax.zoo import load
 
-        rule, theta = load("vsml/online")
+        rule, theta = load("vsml/projected")
         assert isinstance(rule, Vsml)
         return with_delta_rule(rule, theta)
 

@@ -1,4 +1,4 @@
-"""Units that follow the delta rule: alone they learn as it does, beside others they disturb none."""
+"""Units that follow the delta rule: they learn as it does, and disturb no others."""
 
 import dataclasses
 import math
