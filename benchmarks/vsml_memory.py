@@ -1,4 +1,4 @@
-"""Change how long the units of `vsml/online` remember, without training it anew; print a table.
+"""Change how long the units of `vsml/projected` remember, without training it anew; print a table.
 
     python benchmarks/vsml_memory.py [--data mnist] [--size 10] [--examples 2000] [--lifetimes 4]
 
@@ -22,7 +22,7 @@ FALLING = ((0.3, 50), (0.5, 50), (0.5, 200), (1.0, 300))
 
 def variants():
     """Yield what is changed, the rule and its θ."""
-    rule, theta = hx.zoo.load("vsml/online")
+    rule, theta = hx.zoo.load("vsml/projected")
     units = rule.state_size
     forget, into = slice(2 * units, 3 * units), slice(0, units)
 

@@ -24,7 +24,7 @@ from hebbax.papers._figures import (
 from hebbax.papers._statistics import standard_error
 from hebbax.papers._training import learn, learning_rates, minutes
 from hebbax.plots import LEARNER_COLOURS
-from hebbax.recipes import VsmlOnline
+from hebbax.recipes import VsmlProjected
 
 VSML, META_RNN = "VSML", "Meta RNN"
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
@@ -76,7 +76,7 @@ class FromScratch(Experiment):
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train both; run them and backpropagation on the same examples."""
-        recipe = VsmlOnline(
+        recipe = VsmlProjected(
             size=self.size, data=self.data, unrolls=self.unrolls, tasks=self.lifetimes,
             steps=self.steps, early=self.early, learning_rate=self.learning_rate, seed=seed,
         )  # fmt: skip
