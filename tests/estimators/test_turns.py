@@ -24,8 +24,8 @@ def same(a, b, X):
 def test_rows_in_turn_are_the_same_however_they_come(rows):
     X, y = rows
     # Inputs as they are, for what is known of them depends on how many come at once.
-    whole = learner("vsml/online", standardize=None).partial_fit(X, y, classes=[0, 1])
-    parts = learner("vsml/online", standardize=None)
+    whole = learner("vsml/projected", standardize=None).partial_fit(X, y, classes=[0, 1])
+    parts = learner("vsml/projected", standardize=None)
     for start, end in ((0, 1), (1, 100), (100, 230)):
         parts.partial_fit(X[start:end], y[start:end], classes=[0, 1])
     assert whole.n_updates_ == parts.n_updates_ == len(X)
@@ -34,8 +34,8 @@ def test_rows_in_turn_are_the_same_however_they_come(rows):
 
 def test_weights_of_rows_in_turn_count(rows):
     X, y = rows
-    even = learner("vsml/online").partial_fit(X, y, classes=[0, 1])
-    uneven = learner("vsml/online").partial_fit(
+    even = learner("vsml/projected").partial_fit(X, y, classes=[0, 1])
+    uneven = learner("vsml/projected").partial_fit(
         X, y, classes=[0, 1], sample_weight=np.where(y, 5.0, 1.0)
     )
     assert uneven.predict(X).mean() > even.predict(X).mean() + 0.05
