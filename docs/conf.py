@@ -13,6 +13,7 @@ import _commands  # noqa: E402
 import _docstrings  # noqa: E402
 
 import hebbax  # noqa: E402
+from hebbax._programs import hasty_options  # noqa: E402
 
 # Pages are executed where no data sets are: they must build on any machine.
 os.environ.pop("HEBBAX_DATA", None)
@@ -20,6 +21,8 @@ os.environ["PYTHONPATH"] = str(HERE.parent)
 # Every page is a process of its own and compiles its own small programs, which takes longer than
 # running them.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+haste = [f"--{name}={str(value).lower()}" for name, value in (hasty_options() or {}).items()]
+os.environ["XLA_FLAGS"] = " ".join([*haste, os.environ.get("XLA_FLAGS", "")]).strip()
 
 project = "hebbax"
 author = "The hebbax authors"

@@ -135,7 +135,7 @@ def check_synapses(rule, net, case, prefix, tolerance, correct=None):
 
 def labels(case, name, dtype):
     """Turn ±1 targets into the one-hot labels that `update` takes."""
-    return jnp.asarray((case[name] + 1) / 2, dtype)
+    return ((case[name] + 1) / 2).astype(dtype)
 
 
 def dead_rows_matter(rule):
@@ -181,7 +181,9 @@ def test_steps(file, dtype):
             if dead_rows_matter(rule):
                 net = make_network(rule, case, previous, dtype)
             x = jnp.asarray(case[f"input_t{step}"], dtype)
-            y = labels(case, f"target_t{step}", dtype) if step % every == 0 else None
+            y = None
+            if step % every == 0:
+                y = jnp.asarray(labels(case, f"target_t{step}", dtype))
             forward, final, net, prediction = update(rule, theta, net, x, y)
             check_layers(forward, case, f"step{step}_fwd_", tolerance)
             check_layers(final, case, f"step{step}_", tolerance)
@@ -223,11 +225,11 @@ def test_meta_gradient(file, dtype):
         every = config["supervised_every"] or 1
 
         steps = range(int(case["num_steps"]))
-        xs = jnp.stack([jnp.asarray(case[f"input_t{step}"], dtype) for step in steps])
-        ys = jnp.stack([labels(case, f"target_t{step}", dtype) for step in steps])
-        supervised = jnp.asarray([step % every == 0 for step in steps])
-        # An update without labels changes nothing, so the rest is the unroll of the others.
-        xs, ys = xs[supervised], ys[supervised]
+        # An update without labels changes nothing, so the unroll is that of the others.
+        supervised = [step for step in steps if step % every == 0]
+        # NumPy's, for by JAX each operation would be a program of its own.
+        xs = jnp.asarray(np.stack([case[f"input_t{step}"] for step in supervised]), dtype)
+        ys = jnp.asarray(np.stack([labels(case, f"target_t{step}", dtype) for step in supervised]))
         asked = [jnp.asarray(case[name], dtype) for name in ("val_input", "val_target")]
         theta = make_genome(rule, case, dtype)
         value, gradient = meta_gradient(rule, theta, net, xs, ys, *asked)
