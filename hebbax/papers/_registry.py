@@ -15,7 +15,7 @@ _PAPERS = {
         *("curriculum", "cma-es", "oja", "synapse-normalisation"),
         *("architectures", "streams", "outlook"),
     ),
-    "vsml": ("equivalence", "from-scratch", "forward", "cloning", "improve"),
+    "vsml": (*("equivalence", "from-scratch", "forward", "cloning", "improve", "coordinates"),),
     "unsupervised": (
         *("datasets", "architectures", "embedding", "mismatch", "prototypical"),
         *("async", "filters", "meta-training", "text", "activations"),

@@ -170,6 +170,64 @@ def test_coordinates(key):
     )
 
 
+@pytest.mark.parametrize("label", [False, True])
+def test_bundles_are_the_equations_with_values_in_channels(label, key):
+    """Sec. 3.1: one sub-RNN for two inputs and three outputs; the last bundles are filled up."""
+    rule = hx.Vsml(**SMALL, bundles=(2, 3), feed_label=label)
+    theta, net, x, y = begin(rule, (5, 4))
+    assert net.sizes == (5, 4)
+    assert net.layers[0].c.shape == (4, 1, 2, 3)
+    after, prediction = run(rule, "update", theta, net, x[:1], y[:1])
+
+    def tick(h, c, up, fed):
+        z = np.concatenate([up, np.zeros(len(theta.U)), fed, h]) @ weights + np.asarray(theta.b)
+        i, u, r, o = np.split(z, 4)
+        i, r, o = (1 / (1 + np.exp(-a)) for a in (i - rule.gate_offset, r + rule.gate_offset, o))
+        c = r * c + i * np.tanh(u)
+        return o * np.tanh(c), c
+
+    weights = np.concatenate([theta.C, theta.U, theta.E, theta.W])
+    inputs = np.pad(x[0], (0, 1)).reshape(3, 2)
+    grid = net.layers[0]
+    state = {(a, b): (np.asarray(grid.h[:, 0, b, a]), np.asarray(grid.c[:, 0, b, a]))
+             for a in range(3) for b in range(2)}  # fmt: skip
+    silence = np.zeros(len(theta.E))
+    ups = np.pad(inputs, ((0, 0), (0, len(theta.C) - 2)))
+    state = {(a, b): tick(*s, ups[a], silence) for (a, b), s in state.items()}
+    head = theta.forward_head
+    sent = [np.mean([state[a, b][0] for a in range(3)], axis=0) @ head.weight + head.bias
+            for b in range(2)]  # fmt: skip
+    logits = np.concatenate([s[:3] for s in sent])[:4]
+    close(prediction, 100 * np.tanh(logits / 100)[None])
+    error = np.exp(logits) / np.exp(logits).sum() - np.asarray(y[0])
+    told = [np.pad(v, (0, 2)).reshape(2, 3) for v in ([error, y[0]] if label else [error])]
+    state = {(a, b): tick(*s, ups[a], np.concatenate([t[b] for t in told]))
+             for (a, b), s in state.items()}  # fmt: skip
+    for (a, b), (h, c) in state.items():
+        close(after.layers[0].h[:, 0, b, a], h)
+        close(after.layers[0].c[:, 0, b, a], c)
+
+
+def test_networks_with_bundles_learn_by_every_way_of_feeding(key):
+    """Hidden layers, errors as messages or late, batches and coordinates fit them too."""
+    ways = (
+        {"feedback": "next_datum"},
+        {"error_as": "message"},
+        {"batch": "averaged", "coordinates": ("input", "output")},
+        {"cell": "vanilla"},
+    )
+    for way in ways:
+        rule = hx.Vsml(**{**SMALL, "message_size": 3}, **way, bundles=(3, 2))
+        theta, net, x, y = begin(rule, (5, 2, 3))
+        after, prediction = run(rule, "update", theta, net, x, y)
+        assert prediction.shape == (len(x), 3)
+        assert after.sizes == (5, 2, 3)
+        assert differ(after.layers, net.layers)
+        close(run(rule, "predict", theta, net, x[:1]), prediction[:1])
+        change = rule.plasticity(theta, net, x, y)
+        assert all(bool(jnp.isfinite(s).all()) for s in jax.tree.leaves(change.synapses))
+
+
 def test_initial_states(key):
     half, everything, vanilla = (
         hx.Vsml(**SMALL, **options) for options in ({}, {"initial": "all"}, {"cell": "vanilla"})
@@ -214,6 +272,11 @@ BAD = [
     ({"state_size": 1}, "state_size must be a whole number of at least 2; got 1"),
     ({"message_size": 0}, "message_size must be a whole number of at least 1; got 0"),
     ({"ticks": 0}, r"ticks must be a whole number in \[1, 100\]; got 0"),
+    ({"bundles": (0, 1)}, r"bundles must be a tuple of 2: .*\[1, 1024\].*; got \(0, 1\)"),
+    (
+        {"message_size": 3, "bundles": (4, 1)},
+        "message_size must be at least 4 for the inputs of a bundle to have a channel; got 3",
+    ),
     ({"copies": 0}, r"copies must be a whole number in \[1, 65536\]; got 0"),
     ({"bound": -1.0}, "bound must be None or a finite number above 0; got -1.0"),
     ({"state_clip": 0.0}, "state_clip must be None or a finite number above 0; got 0.0"),

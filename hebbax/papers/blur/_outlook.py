@@ -1,6 +1,5 @@
 """Section 5: what the paper's outlook and the authors' program add to the rule."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,46 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import hebbax as hx
+from hebbax.papers._differences import ERRORS, Difference, draw_differences, verdict
 from hebbax.papers._experiment import Finding
 from hebbax.papers._figures import TITLES, headline, label, sheet
-from hebbax.papers._statistics import last_rows, mean_and_error
+from hebbax.papers._statistics import last_rows
 from hebbax.papers._training import one_run
 from hebbax.papers.blur._genomes import PAPER, SMOKE, TriedGenomes, blur, images_of
-from hebbax.plots import GRID, INK
 
-ERRORS = 3.0
-"""Standard errors of a mean difference that tell it from none: with four runs, about 5 %."""
 PLAIN, HALF = "plain", "labels at every second update"
 OUTLOOK = ("changes in the forward pass too", "noise", "self-regulation")
 """What section 5 of the paper names."""
 BOTH = f"{HALF}, {OUTLOOK[0]}"
 BESIDE = {BOTH: HALF}
 """What is compared with something else than the plain rule."""
-VERDICTS = {"helps": "#0072B2", "harms": "#D55E00", "neither": "#888888"}
 LEARNT = ("f", "forward_f_tilde", "forward_eta_tilde", "noise", "regulation")
 """Arrays of the genomes that say what became of an option; their mean size."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """What an option adds to accuracy on one set of images, for each run."""
-
-    runs: np.ndarray
-
-    @property
-    def mean(self) -> float:
-        """Over runs."""
-        return mean_and_error(self.runs)[0]
-
-    @property
-    def error(self) -> float:
-        """Its standard error."""
-        return mean_and_error(self.runs)[1]
-
-    @property
-    def sign(self) -> int:
-        """1 if the mean is surely above zero, -1 if below, else 0."""
-        return int(np.sign(self.mean)) if abs(self.mean) > ERRORS * self.error else 0
 
 
 class Outlook(TriedGenomes):
@@ -112,7 +86,7 @@ class Outlook(TriedGenomes):
             for name in self._options()
             if name != PLAIN
         }
-        verdicts = {name: _verdict(list(each.values())) for name, each in added.items()}
+        verdicts = {name: verdict(each.values()) for name, each in added.items()}
         numbers = {
             "updates": self.unrolls,
             "accuracy_of_runs": {
@@ -120,7 +94,7 @@ class Outlook(TriedGenomes):
                 for data in self.data
             },
             "added": {
-                name: {d: {"mean": e.mean, "standard_error": e.error} for d, e in each.items()}
+                name: {data: each_set.numbers for data, each_set in each.items()}
                 for name, each in added.items()
             },
             "verdicts": verdicts,
@@ -161,8 +135,7 @@ class Outlook(TriedGenomes):
             f"{accuracy[PLAIN, data].mean():.3f} on {TITLES.get(data, data)}" for data in self.data
         )
         told = "; ".join(
-            f"{name} {' and '.join(f'{d.mean:+.3f} ± {d.error:.3f}' for d in each.values())} "
-            f"({verdicts[name]})"
+            f"{name} {' and '.join(map(str, each.values()))} ({verdicts[name]})"
             for name, each in added.items()
         )
         return (
@@ -200,17 +173,7 @@ class Outlook(TriedGenomes):
         added: dict[str, dict[str, Difference]],
         verdicts: dict[str, str],
     ) -> None:
-        axes.axvline(0, color=GRID, linewidth=1.2, zorder=0)
-        for place, (name, each) in enumerate(added.items()):
-            difference, colour = each[data], VERDICTS[verdicts[name]]
-            axes.errorbar(
-                difference.mean, place, xerr=ERRORS * difference.error, fmt="s", markersize=6,
-                color=colour, capsize=3, linewidth=1.6,
-            )  # fmt: skip
-            axes.plot(
-                difference.runs, np.full(len(difference.runs), place + 0.25), "o", markersize=3.5,
-                color=colour, markeredgecolor=INK, markeredgewidth=0.3,
-            )  # fmt: skip
+        draw_differences(axes, {name: each[data] for name, each in added.items()}, verdicts)
         plain = accuracy[PLAIN, data].mean(axis=1)
         label(
             axes, "accuracy added",
@@ -227,8 +190,3 @@ def _sizes(thetas: Any) -> dict[str, list[float]]:
         for name, array in arrays.items()
         if array is not None
     }
-
-
-def _verdict(each: list[Difference]) -> str:
-    signs = {difference.sign for difference in each}
-    return "helps" if signs == {1} else "harms" if signs == {-1} else "neither"

@@ -29,7 +29,7 @@ def plasticity(
         layers = [_layer(s, like) for s, like in zip(synapses, net.layers, strict=True)]
         below = [up for up, _ in split[:-1]]
         above = [down for _, down in split[1:]]
-        changing = Network(tuple(layers), tuple(above[:-1]), None, net.time)
+        changing = Network(tuple(layers), tuple(above[:-1]), None, net.time, net.ends)
         changed = [
             run_layer(wiring, theta, changing, index, up, tuple(above[:-1]), above[-1])
             for index, up in enumerate(below)

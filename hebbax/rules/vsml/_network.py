@@ -19,7 +19,7 @@ Grid = Float[Array, "s copies out in"]
 Up = Float[Array, "up copies in"]
 # Of these, one copy may serve all.
 Down = Float[Array, "down _ out"]
-Feedback = Float[Array, "fed _ out"]
+Feedback = Float[Array, "fed _ _"]
 
 
 class Layer(eqx.Module):
@@ -43,17 +43,22 @@ class Network(eqx.Module):
     - `feedback`: the error, and the label if that is fed too, `[1 or 2, copies, out]`, of the last
       datum, read with the next; None where they are read with their own datum.
     - `time`: data seen; None where no sub-RNN is told.
+    - `ends`: inputs and outputs, where they are bundled; None where each has a sub-RNN's end.
     """
 
     layers: tuple[Layer, ...]
     downward: tuple[Float[Array, "m copies _"], ...] = ()
     feedback: Feedback | None = None
     time: Float[Array, ""] | None = None
+    ends: tuple[int, int] | None = eqx.field(static=True, default=None)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Units of each layer, input first."""
-        return (self.layers[0].h.shape[3], *(layer.h.shape[2] for layer in self.layers))
+        hidden = tuple(layer.h.shape[2] for layer in self.layers[:-1])
+        if self.ends is not None:
+            return (self.ends[0], *hidden, self.ends[1])
+        return (self.layers[0].h.shape[3], *hidden, self.layers[-1].h.shape[2])
 
     @property
     def copies(self) -> int:
@@ -73,6 +78,7 @@ def draw(
     everything: bool,
     line: Sequence[float] | None,
     timed: bool,
+    bundles: tuple[int, int] = (1, 1),
 ) -> Network:
     """Draw states of deviation 1/√inputs, the same in every copy.
 
@@ -80,7 +86,10 @@ def draw(
     units of both; the rest is zero, as are the messages. With a `line` each sub-RNN draws one
     number instead, a normal cut off at 2, and its first states of `c` (of `h`) are that number
     times the line. `fed` is how many rows of feedback wait for the next datum, 0 for none.
+    `bundles` says how many inputs and outputs share a sub-RNN's end.
     """
+    ends = None if bundles == (1, 1) else (sizes[0], sizes[-1])
+    sizes = (-(-sizes[0] // bundles[0]), *sizes[1:-1], -(-sizes[-1] // bundles[1]))
     layers = []
     for index, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         k_h, k_c = jax.random.split(jax.random.fold_in(key, index))
@@ -104,7 +113,21 @@ def draw(
         tuple(jnp.zeros((messages, copies, size)) for size in sizes[1:-1]),
         jnp.zeros((fed, copies, sizes[-1])) if fed else None,
         jnp.zeros(()) if timed else None,
+        ends,
     )
+
+
+def bundled(values: Float[Array, "*rows n"], bundle: int) -> Float[Array, "channels *rows grid"]:
+    """Give each bundle of values a place, and each value of it a channel; zeros fill the last."""
+    missing = -values.shape[-1] % bundle
+    values = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+    return jnp.moveaxis(values.reshape(*values.shape[:-1], -1, bundle), -1, 0)
+
+
+def unbundled(message: Float[Array, "channels *rows grid"], count: int) -> Float[Array, "*rows n"]:
+    """Undo `bundled`, for so many values."""
+    values = jnp.moveaxis(message, 0, -1)
+    return values.reshape(*values.shape[:-2], -1)[..., :count]
 
 
 def averaged(net: Network, units: int) -> Network:

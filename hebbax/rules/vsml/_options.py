@@ -53,7 +53,8 @@ def _check_line(rule: Any) -> None:
 def _check_roles(rule: Any) -> None:
     """Refuse messages, or states that are messages, with too few channels for their roles."""
     name = "message_size" if rule.cell == "lstm" else "state_size"
-    roles = {"the prediction": rule.output_channel + 1}
+    inputs, outputs = rule.bundles
+    roles = {"the prediction": rule.output_channel + outputs, "the inputs of a bundle": inputs}
     if rule.error_as == "message":
         roles["the error and the label" if rule.feed_label else "the error"] = rule.fed
     for role, least in roles.items():

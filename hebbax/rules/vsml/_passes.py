@@ -1,5 +1,6 @@
 """How a datum runs up through stacked layers, and its error down (VSML sec. 3.1 and eq. 14)."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ from jaxtyping import Array, Float
 
 from hebbax.rules.vsml import cells
 from hebbax.rules.vsml._meta_parameters import SharedCell
-from hebbax.rules.vsml._network import Feedback, Layer, Network, Up
+from hebbax.rules.vsml._network import Feedback, Layer, Network, Up, bundled
 
 """What a sub-RNN may be told of its place, in the order of the rows of `SharedCell.P`."""
 
@@ -23,6 +24,7 @@ class Wiring(NamedTuple):
     coordinates: tuple[str, ...]
     quiet_forward: bool
     gains: tuple[float, ...]
+    bundles: tuple[int, int]
 
 
 class Upward(NamedTuple):
@@ -46,11 +48,12 @@ def forward(
 ) -> Upward:
     """Run `x` through all layers from below.
 
-    Each input is the first channel of what all sub-RNNs of its row receive from below. `feedback`
+    Each input is the first channel of what all sub-RNNs of its row receive from below, or one of
+    the first channels where inputs are bundled. `feedback`
     is fed to the last layer; None for zeros. Backward messages are read as the last pass left them,
     or as zeros if the pass is to be quiet, and the new ones are stored.
     """
-    message: Up = x[None]
+    message: Up = bundled(x, wiring.bundles[0])
     read = tuple(jnp.zeros_like(d) if wiring.quiet_forward else d for d in net.downward)
     layers, downward, received = [], [], []
     for index in range(len(net.layers)):
@@ -61,7 +64,7 @@ def forward(
             downward.append(_down(wiring, theta, changed))
         sent = cells.send_up(theta.forward_head, changed.h, wiring.reduction)
         message = _times(wiring.gains[0], sent)
-    changed = Network(tuple(layers), tuple(downward), net.feedback, net.time)
+    changed = dataclasses.replace(net, layers=tuple(layers), downward=tuple(downward))
     return Upward(changed, tuple(received), message)
 
 
@@ -78,7 +81,7 @@ def backward(wiring: Wiring, theta: SharedCell, upward: Upward, feedback: Feedba
         )
         if index > 0:
             downward[index - 1] = _down(wiring, theta, layers[index])
-    return Network(tuple(layers), tuple(downward), net.feedback, net.time)
+    return dataclasses.replace(net, layers=tuple(layers), downward=tuple(downward))
 
 
 def _down(wiring: Wiring, theta: SharedCell, layer: Layer) -> Float[Array, "m copies in"]:

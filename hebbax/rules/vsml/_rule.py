@@ -1,7 +1,7 @@
 """`Vsml`: variable shared meta-learning (Kirsch and Schmidhuber, 2020)."""
 
 import dataclasses
-import itertools
+import math
 from typing import Annotated, Any, Literal
 
 import equinox as eqx
@@ -23,10 +23,19 @@ from hebbax.rules._rule import AbstractRule, Sizes, Told, check_batch, check_siz
 from hebbax.rules.vsml import _messages as messages
 from hebbax.rules.vsml import _passes as passes
 from hebbax.rules.vsml._meta_parameters import SharedCell, draw_cell, draw_head, halved
-from hebbax.rules.vsml._network import Feedback, Network, averaged, draw, one_copy
+from hebbax.rules.vsml._network import (
+    Feedback,
+    Network,
+    averaged,
+    bundled,
+    draw,
+    one_copy,
+    unbundled,
+)
 from hebbax.rules.vsml._options import check_together
 from hebbax.rules.vsml._passes import Upward, Wiring
 
+MOST_IN_BUNDLE = 1024
 ROWS_AT_ONCE = 2**20
 """Pre-activations, about, that are computed at once where rows of a batch do not depend on each
 other: few enough for a processor's cache."""
@@ -86,6 +95,9 @@ class Vsml(AbstractRule):
     - `copies`: how many networks `half_averaged` runs side by side, its batch size. Their averages
       make predictions.
     - `coordinates`: of `input`, `output`, `layer` and `time`, which the sub-RNNs are fed (app. D).
+    - `bundles`: how many inputs one sub-RNN of the first layer receives, and how many outputs one
+      of the last sends and is told the errors of, each in a channel of its own (sec. 3.1); what is
+      missing to the last bundle is zero. The grid has so many times fewer sub-RNNs.
     - `initial`: random initial states in the first `half` of the cell states (of the states of the
       other cells), or in `all` units of all states; or on a `line`, where each sub-RNN draws one
       normal number, cut off at two deviations, whatever its layer's size; the rest is zero.
@@ -123,6 +135,9 @@ class Vsml(AbstractRule):
     coordinates: tuple[Literal["input", "output", "layer", "time"], ...] = eqx.field(
         static=True, default=(), converter=as_tuple
     )
+    bundles: Annotated[tuple[int, int], Range(1, MOST_IN_BUNDLE)] = eqx.field(
+        static=True, default=(1, 1), converter=as_tuple
+    )
     initial: Literal["half", "all", "line"] = eqx.field(static=True, default="half")
     line: tuple[float, ...] = eqx.field(static=True, default=(), converter=as_tuple)
     quiet_forward: bool = eqx.field(static=True, default=False)
@@ -152,8 +167,8 @@ class Vsml(AbstractRule):
 
     @property
     def fed(self) -> int:
-        """Rows of feedback: the error, and the label if that is fed too."""
-        return 2 if self.feed_label else 1
+        """Rows of feedback: the errors of a bundle, and the labels if those are fed too."""
+        return (2 if self.feed_label else 1) * self.bundles[1]
 
     # θ
 
@@ -195,6 +210,7 @@ class Vsml(AbstractRule):
             everything=self.initial == "all",
             line=self.line if self.initial == "line" else None,
             timed="time" in self.coordinates,
+            bundles=self.bundles,
         )
 
     # The inner loop
@@ -282,7 +298,8 @@ class Vsml(AbstractRule):
 
     def read(self, upward: Upward) -> Float[Array, "copies out"]:
         """Return the prediction in what the last layer sends."""
-        logits = upward.sent[self.output_channel]
+        first, count = self.output_channel, self.bundles[1]
+        logits = unbundled(upward.sent[first : first + count], upward.net.sizes[-1])
         return logits if self.bound is None else self.bound * jnp.tanh(logits / self.bound)
 
     def errors(
@@ -290,19 +307,26 @@ class Vsml(AbstractRule):
     ) -> Feedback:
         """Return what is fed back: the gradient of the cross-entropy, and the label if asked for.
 
+        Of bundled outputs, the errors of a bundle come first and then its labels.
         With `half_averaged` copies it is the gradient of the mean over them. Of other targets it is
         the negative of their feedback, and the prediction that the feedback asks for.
         """
         if isinstance(y, Targets):
             feedback = y.feedback(prediction)
             error = -feedback / self.copies
-            return jnp.stack([error, prediction + feedback] if self.feed_label else [error])
+            return self._feedback(error, prediction + feedback)
         one_output = y.shape[1] == 1
         error = (jax.nn.sigmoid if one_output else jax.nn.softmax)(prediction) - y
         error = error / self.copies
-        return jnp.stack([error, y] if self.feed_label else [error])
+        return self._feedback(error, y)
 
     # Parts
+
+    def _feedback(
+        self, error: Float[Array, "copies out"], y: Float[Array, "copies out"]
+    ) -> Feedback:
+        told = [error, y] if self.feed_label else [error]
+        return jnp.concatenate([bundled(part, self.bundles[1]) for part in told])
 
     @property
     def _wiring(self) -> Wiring:
@@ -315,6 +339,7 @@ class Vsml(AbstractRule):
             self.coordinates,
             self.quiet_forward,
             self.gains,
+            self.bundles,
         )
 
     def _ready(self, theta: SharedCell) -> SharedCell:
@@ -364,8 +389,7 @@ class Vsml(AbstractRule):
 
     def _pieces(self, net: Network, rows: Array) -> Array:
         """Cut rows that do not depend on each other into pieces that a cache can hold."""
-        sizes = net.sizes
-        sub_rnns = max(a * b for a, b in itertools.pairwise(sizes))
+        sub_rnns = max(math.prod(layer.h.shape[2:]) for layer in net.layers)
         most = max(1, ROWS_AT_ONCE // (4 * self.state_size * sub_rnns))
         at_once = max(n for n in range(1, most + 1) if len(rows) % n == 0)
         return rows.reshape(-1, at_once, *rows.shape[1:])
