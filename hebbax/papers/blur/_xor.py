@@ -1,4 +1,4 @@
-"""A two-state genome that has learnt to learn xor, for the questions of BLUR sec. 3.5."""
+"""Two-state genomes that have learnt to learn xor, for the questions of BLUR sec. 3.5."""
 
 import dataclasses
 from pathlib import Path
@@ -20,6 +20,11 @@ TRAINED = hx.Blur(
     synapse_normalization=SynapseNormalization(learn=True),
 )
 
+BARE_RULE = dataclasses.replace(
+    TRAINED, normalization=None, synapse_normalization=None, fan_in=True
+)
+"""The same without normalisers, which alone are no gradient of a loss of the weights."""
+
 BACKPROP = hx.Blur(
     states=2,
     forward_activation="tanh_and_derivative",
@@ -36,6 +41,29 @@ BACKPROP = hx.Blur(
     synapse_update=0.3,
 )
 """The special case that is backpropagation (BLUR eq. 4)."""
+
+
+NORMALIZED_BACKPROP = dataclasses.replace(
+    BACKPROP,
+    normalization=TRAINED.normalization,
+    synapse_normalization=TRAINED.synapse_normalization,
+)
+"""That with what genomes have beside it: it tells what normalisers alone do."""
+
+GENOME, BARE = "genome", "genome without normalisers"
+PLAIN, NORMALIZED = "backpropagation", "backpropagation with the normalisers"
+ALONG = (0, 5, 20, 50)
+"""Updates after which networks are looked at, along their training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """A rule and its θ; `number` tells genomes of several meta-seeds apart."""
+
+    name: str
+    number: int
+    rule: hx.AbstractRule
+    theta: PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +89,26 @@ def forward_synapses(net: Any) -> list[Any]:
     return [array for layer in net.layers for array in (layer.weight, layer.bias)]
 
 
-def learners(
-    work: Path, hidden: int, steps: int, seed: int
-) -> dict[str, tuple[hx.AbstractRule, PyTree]]:
-    """Return a genome meta-trained on xor (in `work`, gone on with), and backpropagation."""
-    found = learn(
-        work, TRAINED, [hx.tasks.toy("xor"), hx.tasks.toy("random_xor")],
-        hx.objectives.OnlineCrossEntropy(steps=20, batch=128, query=256),
-        steps=steps, seed=seed, hidden=(hidden,), learning_rate=2e-2, validation=8,
-    )  # fmt: skip
-    backprop = BACKPROP.init(jax.random.key(seed))
-    return {"genome": (TRAINED, found.theta), "backpropagation": (BACKPROP, backprop)}
+def learners(work: Path, hidden: int, steps: int, seed: int, genomes: int) -> list[Learner]:
+    """Return genomes meta-trained on xor, with normalisers and without, and backpropagation.
+
+    **Arguments:** `work`, where runs are gone on with; `genomes`, meta-seeds of each kind.
+    """
+    found = []
+    for name, rule in ((GENOME, TRAINED), (BARE, BARE_RULE)):
+        for number in range(genomes):
+            result = learn(
+                work / f"{name.replace(' ', '-')}-{number}", rule,
+                [hx.tasks.toy("xor"), hx.tasks.toy("random_xor")],
+                hx.objectives.OnlineCrossEntropy(steps=20, batch=128, query=256),
+                steps=steps, seed=seed + number, hidden=(hidden,), learning_rate=2e-2,
+                validation=8,
+            )  # fmt: skip
+            found.append(Learner(name, number, rule, result.theta))
+    key = jax.random.key(seed)
+    for name, rule in ((PLAIN, BACKPROP), (NORMALIZED, NORMALIZED_BACKPROP)):
+        found.append(Learner(name, 0, rule, rule.init(key)))
+    return found
 
 
 def subject(
