@@ -3,7 +3,6 @@
 Along a closed trajectory of w' = Δw(w) no loss can fall, under any metric, constant or not.
 """
 
-import dataclasses
 from typing import Any, Literal
 
 import equinox as eqx
@@ -22,19 +21,6 @@ STILL = 1e-3
 """What rests moves less than this, as a part of how far it went at first."""
 
 Ending = Literal["rests", "closes", "goes on", "leaves"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Trajectory:
-    """What becomes of a trajectory.
-
-    **Fields:** `ending`: `rests` at a point, `closes`, `goes on` without coming near itself, or
-    `leaves` for where numbers are not finite; `recurrence`: how near it comes to itself after
-    having been away, as a part of how far it goes; nan where it rests or leaves.
-    """
-
-    ending: Ending
-    recurrence: float
 
 
 def follow(case: Subject, steps: int, size: float, every: int) -> Float[np.ndarray, "points n"]:
@@ -60,20 +46,23 @@ def follow(case: Subject, steps: int, size: float, every: int) -> Float[np.ndarr
     return np.asarray(run(case.theta, case.net, case.x, case.y))
 
 
-def ending(points: Float[np.ndarray, "points n"]) -> Trajectory:
-    """Tell what the second half of a trajectory does."""
+def ending(points: Float[np.ndarray, "points n"]) -> Ending:
+    """Tell what becomes of a trajectory, from what its second half does.
+
+    It `rests` at a point, `closes`, `goes on` without coming near itself again, or `leaves` for
+    where numbers are not finite.
+    """
     if not np.isfinite(points).all():
-        return Trajectory("leaves", float("nan"))
+        return "leaves"
     half = len(points) // 2
     went, late = _spread(points[:half]), points[half:]
     goes = _spread(late)
     if goes <= STILL * went:
-        return Trajectory("rests", float("nan"))
+        return "rests"
     lags = range(1, len(late) // 2)
     off = np.array([np.linalg.norm(late[lag:] - late[:-lag], axis=1).mean() for lag in lags]) / goes
     away = np.flatnonzero(off > AWAY)
-    recurrence = float(off[away[0] :].min()) if len(away) else 1.0
-    return Trajectory("closes" if recurrence < CLOSE else "goes on", recurrence)
+    return "closes" if len(away) and off[away[0] :].min() < CLOSE else "goes on"
 
 
 def _spread(points: Float[np.ndarray, "points n"]) -> float:

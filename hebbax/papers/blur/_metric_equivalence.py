@@ -44,7 +44,7 @@ class MetricEquivalence(Experiment):
     )
     smoke: ClassVar = {
         "steps": 4, "hidden": 2, "genomes": 1, "states": 3, "batch": 16, "trajectories": 1,
-        "trajectory": 40,
+        "trajectory": 4,
     }  # fmt: skip
     paper: ClassVar = {"steps": 10_000}
 
@@ -57,8 +57,8 @@ class MetricEquivalence(Experiment):
     batch: int = 512
     trajectories: int = 8
     """Of each learner, on a batch of xor that stays."""
-    trajectory: int = 6000
-    """Steps of a tenth of an update."""
+    trajectory: int = 600
+    """Its length in updates."""
 
     def run(self, work: Path, seed: int) -> Finding:
         """Meta-train on xor, differentiate one update of many networks, and solve for g."""
@@ -91,13 +91,21 @@ class MetricEquivalence(Experiment):
         return subject(learner.rule, learner.theta, self.hidden, updates, self.batch, seed + state)
 
     def _endings(self, learner: Learner, seed: int) -> dict[str, int]:
-        """Return how many trajectories end in which way."""
+        """Return how many trajectories end in which way.
+
+        One closes that does so in steps of a tenth of an update, and of a fiftieth too.
+        """
         found = []
         for number in range(self.trajectories):
             case = subject(
                 learner.rule, learner.theta, self.hidden, 0, self.batch, seed + 1000 + number
             )
-            found.append(ending(follow(case, self.trajectory, 0.1, 10)).ending)
+            for steps in _STEPS:
+                trajectory = follow(case, steps * self.trajectory, 1 / steps, steps // _POINTS)
+                end = ending(trajectory)
+                if end != "closes":
+                    break
+            found.append(end)
         return dict(Counter(found))
 
     def _shows(self, numbers: dict[str, Any]) -> str:
@@ -119,6 +127,8 @@ class MetricEquivalence(Experiment):
         )
 
 
+_STEPS, _POINTS = (10, 50), 5
+"""Euler's steps for an update, and points of a trajectory for one."""
 _IN_TURN = (ALONG[1], ALONG[0], *ALONG[2:])
 """The first network has learnt for a while, the second is fresh."""
 
