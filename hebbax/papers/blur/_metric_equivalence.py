@@ -17,6 +17,7 @@ from hebbax.papers.blur._xor import (
     ALONG,
     BARE,
     GENOME,
+    KINDS,
     PLAIN,
     Learner,
     Subject,
@@ -117,9 +118,9 @@ class MetricEquivalence(Experiment):
                 f"{name} {left} ({definite} of {len(of_name)} with a positive-definite combination)"
             )
         closed = sum(
-            one["trajectories"].get("closes", 0) for name in (GENOME, BARE) for one in numbers[name]
+            one["trajectories"].get("closes", 0) for name in KINDS for one in numbers[name]
         )
-        followed = 2 * self.genomes * self.trajectories
+        followed = len(KINDS) * self.genomes * self.trajectories
         return (
             f"Of the matrices g that solve the equations at one state, those that do at all "
             f"{self.states} span so many dimensions: {'; '.join(told)}. Of {followed} trajectories "

@@ -1,6 +1,7 @@
 """Two-state genomes that have learnt to learn xor, for the questions of BLUR sec. 3.5."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,19 @@ def forward_synapses(net: Any) -> list[Any]:
     return [array for layer in net.layers for array in (layer.weight, layer.bias)]
 
 
-def learners(work: Path, hidden: int, steps: int, seed: int, genomes: int) -> list[Learner]:
+KINDS = (GENOME, BARE)
+
+
+def learners(
+    work: Path, hidden: int, steps: int, seed: int, genomes: int, kinds: Sequence[str] = KINDS
+) -> list[Learner]:
     """Return genomes meta-trained on xor, with normalisers and without, and backpropagation.
 
-    **Arguments:** `work`, where runs are gone on with; `genomes`, meta-seeds of each kind.
+    **Arguments:** `work`, where runs are gone on with; `genomes`, meta-seeds of each of `kinds`.
     """
     found = []
-    for name, rule in ((GENOME, TRAINED), (BARE, BARE_RULE)):
+    for name in kinds:
+        rule = {GENOME: TRAINED, BARE: BARE_RULE}[name]
         for number in range(genomes):
             result = learn(
                 work / f"{name.replace(' ', '-')}-{number}", rule,
