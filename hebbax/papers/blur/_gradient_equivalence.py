@@ -142,12 +142,13 @@ class GradientEquivalence(Experiment):
         with np.errstate(divide="ignore"):
             logs = {name: np.log(matrix) for name, matrix in matrices.items()}
         top = max(matrix[np.isfinite(matrix)].max() for matrix in logs.values())
+        images = []
         for axes, (name, matrix) in zip(panels[:3], logs.items(), strict=True):
             clipped = np.maximum(matrix, top - 30)
-            image = axes.imshow(clipped, vmin=top - 30, vmax=top, cmap="magma")
+            images.append(axes.imshow(clipped, vmin=top - 30, vmax=top, cmap="magma"))
             axes.grid(False)
             label(axes, "synapse m", "synapse k", f"{name}\n({len(matrix)} weights)")
-        figure.colorbar(image, ax=panels[:3], shrink=0.8,
+        figure.colorbar(images[0], ax=panels[:3], shrink=0.8,
                         label="ln |∂Δw_k/∂w_m - ∂Δw_m/∂w_k|")  # fmt: skip
         self._draw_along(panels[3], relative, error)
         legend_below(figure, panels[3:], ncols=4)

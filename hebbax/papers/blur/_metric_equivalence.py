@@ -12,7 +12,7 @@ from matplotlib.ticker import StrMethodFormatter
 from hebbax.analysis import MetricTest, change_jacobian, metric_test
 from hebbax.papers._experiment import Experiment, Finding
 from hebbax.papers._figures import headline, label, legend_below, sheet
-from hebbax.papers.blur._closed import ending, follow
+from hebbax.papers.blur._closed import Ending, ending, follow
 from hebbax.papers.blur._xor import (
     ALONG,
     BARE,
@@ -96,18 +96,21 @@ class MetricEquivalence(Experiment):
 
         One closes that does so in steps of a tenth of an update, and of a fiftieth too.
         """
-        found = []
+        found: Counter[str] = Counter()
         for number in range(self.trajectories):
             case = subject(
                 learner.rule, learner.theta, self.hidden, 0, self.batch, seed + 1000 + number
             )
-            for steps in _STEPS:
+            found[self._ending(case)] += 1
+        return dict(found)
+
+    def _ending(self, case: Subject) -> Ending:
+        end: Ending = "closes"
+        for steps in _STEPS:
+            if end == "closes":
                 trajectory = follow(case, steps * self.trajectory, 1 / steps, steps // _POINTS)
                 end = ending(trajectory)
-                if end != "closes":
-                    break
-            found.append(end)
-        return dict(Counter(found))
+        return end
 
     def _shows(self, numbers: dict[str, Any]) -> str:
         told = []
