@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +50,22 @@ def verdict(each: Iterable[Difference]) -> str:
     """Return whether an option helps, or harms, on every set of images, or neither."""
     signs = {difference.sign for difference in each}
     return "helps" if signs == {1} else "harms" if signs == {-1} else "neither"
+
+
+def told(added: Mapping[str, Mapping[str, Difference]], verdicts: Mapping[str, str]) -> str:
+    """Return what each option adds on each set of images, and its verdict, in words."""
+    return "; ".join(
+        f"{name} {' and '.join(map(str, each.values()))} ({verdicts[name]})"
+        for name, each in added.items()
+    )
+
+
+def numbers(added: Mapping[str, Mapping[str, Difference]]) -> dict[str, Any]:
+    """Return the same for a result."""
+    return {
+        name: {data: difference.numbers for data, difference in each.items()}
+        for name, each in added.items()
+    }
 
 
 def draw_differences(

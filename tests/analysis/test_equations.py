@@ -83,6 +83,7 @@ def test_what_the_outlook_adds_is_said(key):
         (hx.Hebbian(oja=False), r"\langle a_j a_i \rangle"),
         (hx.Vsml(state_clip=4.0, gains=(20.0, 1.0)), r"m_b &= 20.0\,\frac{1}{A}"),
         (hx.Vsml(cell="multiplicative", state_size=4), r"\odot"),
+        (hx.Vsml(bundles=(4, 2)), r"with 4 inputs of the network at each }"),
         (hx.UnsupervisedRule(top_units=None, merge_init=2.0), r"2.00\,\operatorname{squash}"),
     ],
     ids=lambda value: type(value).__name__,

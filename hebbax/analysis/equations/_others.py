@@ -54,6 +54,11 @@ def vsml(rule: Vsml, theta: SharedCell) -> str:
                 r"&\text{in the first half of the units } "
                 r"(W^\top h_{ab}) \odot (C^\top m_a) \text{ for their sum}"
             ]
+    if rule.bundles != (1, 1):
+        inputs, outputs = rule.bundles
+        tick.append(rf"&\text{{with {inputs} inputs of the network at each }} a "
+                    rf"\text{{ of the first layer, {outputs} outputs at each }} b "
+                    r"\text{ of the last, each in a channel of its own}")  # fmt: skip
     if rule.state_clip is not None:
         limit = number(rule.state_clip)
         tick.append(rf"&\text{{all states are then clipped to }} \pm {limit}")

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import hebbax as hx
+from hebbax.papers import _differences
 from hebbax.papers._differences import ERRORS, Difference, draw_differences, verdict
 from hebbax.papers._experiment import Finding
 from hebbax.papers._figures import TITLES, headline, label, sheet
@@ -93,10 +94,7 @@ class Outlook(TriedGenomes):
                 data: {n: accuracy[n, data].mean(axis=1).tolist() for n in self._options()}
                 for data in self.data
             },
-            "added": {
-                name: {data: each_set.numbers for data, each_set in each.items()}
-                for name, each in added.items()
-            },
+            "added": _differences.numbers(added),
             "verdicts": verdicts,
             "mean_size_learnt": learnt,
         }
@@ -134,14 +132,11 @@ class Outlook(TriedGenomes):
         plain = " and ".join(
             f"{accuracy[PLAIN, data].mean():.3f} on {TITLES.get(data, data)}" for data in self.data
         )
-        told = "; ".join(
-            f"{name} {' and '.join(map(str, each.values()))} ({verdicts[name]})"
-            for name, each in added.items()
-        )
         return (
             f"After {self.unrolls} updates the plain rule is at {plain}, mean of {self.runs} "
-            f"runs. Added to that, with standard errors: {told}. With labels at every second "
-            f"update, what changes in the forward pass add is counted from there."
+            f"runs. Added to that, with standard errors: {_differences.told(added, verdicts)}. "
+            f"With labels at every second update, what changes in the forward pass add is counted "
+            f"from there."
         )
 
     def _draw(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 import hebbax as hx
+from hebbax.papers import _differences
 from hebbax.papers._differences import ERRORS, Difference, draw_differences, verdict
 from hebbax.papers._experiment import Experiment, Finding
 from hebbax.papers._figures import TITLES, headline, label, sheet
@@ -94,10 +95,7 @@ class Coordinates(Experiment):
                 name: {data: values.mean(axis=1).tolist() for data, values in of_sets.items()}
                 for name, of_sets in accuracy.items()
             },
-            "added": {
-                name: {data: difference.numbers for data, difference in each.items()}
-                for name, each in added.items()
-            },
+            "added": _differences.numbers(added),
             "verdicts": verdicts,
         }
         rows = [
@@ -131,13 +129,10 @@ class Coordinates(Experiment):
         begin = " and ".join(
             f"{values.mean():.3f} on {TITLES.get(data, data)}" for data, values in plain.items()
         )
-        told = "; ".join(
-            f"{name} {' and '.join(map(str, each.values()))} ({verdicts[name]})"
-            for name, each in added.items()
-        )
         return (
             f"Of its first {self.unrolls} examples the plain rule has {begin} right, mean of "
-            f"{self.runs} runs. Added to that, with standard errors: {told}."
+            f"{self.runs} runs. Added to that, with standard errors: "
+            f"{_differences.told(added, verdicts)}."
         )
 
     def _draw(

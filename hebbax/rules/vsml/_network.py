@@ -40,8 +40,9 @@ class Network(eqx.Module):
     - `layers`: their states, the learned variables V_L.
     - `downward`: for each layer but the last, the backward message `[m, copies, out]` that it will
       read in the next forward pass, sent by the layer above it.
-    - `feedback`: the error, and the label if that is fed too, `[1 or 2, copies, out]`, of the last
-      datum, read with the next; None where they are read with their own datum.
+    - `feedback`: the error, and the label if that is fed too, `[1 or 2, copies, out]`, or so many
+      for each output of a bundle, of the last datum, read with the next; None where they are read
+      with their own datum.
     - `time`: data seen; None where no sub-RNN is told.
     - `ends`: inputs and outputs, where they are bundled; None where each has a sub-RNN's end.
     """

@@ -10,8 +10,6 @@ from hebbax.rules.vsml import cells
 from hebbax.rules.vsml._meta_parameters import SharedCell
 from hebbax.rules.vsml._network import Feedback, Layer, Network, Up, bundled
 
-"""What a sub-RNN may be told of its place, in the order of the rows of `SharedCell.P`."""
-
 
 class Wiring(NamedTuple):
     """The options of `Vsml` that the passes read; those of the same names mean the same."""
@@ -49,9 +47,9 @@ def forward(
     """Run `x` through all layers from below.
 
     Each input is the first channel of what all sub-RNNs of its row receive from below, or one of
-    the first channels where inputs are bundled. `feedback`
-    is fed to the last layer; None for zeros. Backward messages are read as the last pass left them,
-    or as zeros if the pass is to be quiet, and the new ones are stored.
+    the first channels where inputs are bundled. `feedback` is fed to the last layer; None for
+    zeros. Backward messages are read as the last pass left them, or as zeros if the pass is to be
+    quiet, and the new ones are stored.
     """
     message: Up = bundled(x, wiring.bundles[0])
     read = tuple(jnp.zeros_like(d) if wiring.quiet_forward else d for d in net.downward)
