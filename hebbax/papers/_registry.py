@@ -15,7 +15,10 @@ _PAPERS = {
         *("curriculum", "cma-es", "oja", "synapse-normalisation"),
         *("architectures", "streams", "outlook"),
     ),
-    "vsml": (*("equivalence", "from-scratch", "forward", "cloning", "improve", "coordinates"),),
+    "vsml": (
+        *("equivalence", "from-scratch", "forward", "cloning", "cloning-curriculum", "improve"),
+        *("coordinates", "layers"),
+    ),
     "unsupervised": (
         *("datasets", "architectures", "embedding", "mismatch", "prototypical"),
         *("async", "filters", "meta-training", "text", "activations"),

@@ -109,25 +109,93 @@ def backpropagation(
     return SynapseResponse(t * w + b, e * (1 - t * t) * w, change)
 
 
+def pass_up(
+    theta: SharedCell, layer: Layer, x: Float[Array, "rows in"]
+) -> tuple[Float[Array, "rows out in"], Layer]:
+    """Tick forward with `x`: the message that each sub-RNN sends up, and the states.
+
+    `theta` comes from `meta_parameters.halved`, here and below.
+    """
+    nothing = jnp.zeros((0, len(x), layer.h.shape[2]))
+    layer = cells.tick("lstm", theta, layer, cells.Inputs(x[None], nothing))
+    return _sent(theta.forward_head, layer), layer
+
+
+def pass_down(
+    theta: SharedCell, layer: Layer, x: Float[Array, "rows in"], error: Float[Array, "rows out"]
+) -> tuple[Float[Array, "rows out in"], Layer]:
+    """Tick backward with the same `x` and `error`: what each sub-RNN sends down, and the states."""
+    layer = cells.tick("lstm", theta, layer, cells.Inputs(x[None], error[None]))
+    return _sent(theta.backward_head, layer), layer
+
+
 def pass_through(
     theta: SharedCell, layer: Layer, x: Float[Array, "rows in"], error: Float[Array, "rows out"]
 ) -> tuple[SynapseResponse, Layer]:
     """Tick forward with `x` and backward with `error`: what each sub-RNN did, and the states.
 
-    `theta` comes from `meta_parameters.halved`. The messages are those of single sub-RNNs.
+    The messages are those of single sub-RNNs.
     """
-    nothing = jnp.zeros((0, *error.shape))
-    forward = cells.tick("lstm", theta, layer, cells.Inputs(x[None], nothing))
-    backward = cells.tick("lstm", theta, forward, cells.Inputs(x[None], error[None]))
+    up, forward = pass_up(theta, layer, x)
+    down, backward = pass_down(theta, forward, x, error)
+    return SynapseResponse(up, down, held(backward) - held(layer)), backward
 
-    def sent(head: Any, h: Float[Array, "s rows out in"]) -> Float[Array, "rows out in"]:
-        return jnp.einsum("i,inba->nba", head.weight[:, 0], h) + head.bias[0]
 
+def held(layer: Layer) -> Float[Array, "memory rows out in"]:
+    """Return the states that hold w and b."""
     assert layer.c is not None
-    assert backward.c is not None
-    change = backward.c[:MEMORY] - layer.c[:MEMORY]
-    up, down = sent(theta.forward_head, forward.h), sent(theta.backward_head, backward.h)
-    return SynapseResponse(up, down, change), backward
+    return layer.c[:MEMORY]
+
+
+def mean_of_rows(layer: Layer) -> Layer:
+    """Return one copy of a layer, with the mean states of all rows."""
+    return jax.tree.map(lambda a: jnp.mean(a, axis=1, keepdims=True), layer)
+
+
+def _sent(head: Any, layer: Layer) -> Float[Array, "rows out in"]:
+    return jnp.einsum("i,inba->nba", head.weight[:, 0], layer.h) + head.bias[0]
+
+
+def compare(
+    found: SynapseResponse, target: SynapseResponse, e: Float[Array, "rows out 1"], rate: float
+) -> Float[Array, ""]:
+    """Return the smooth L1 of what differs, in parts of its usual size.
+
+    `e` are the errors that came from above, `rate` is that of w.
+    """
+    size = jnp.sqrt(jnp.square(e) + LEAST_ERROR**2)
+    off = jax.tree.map(lambda a, b: a - b, found, target)
+    drift = jnp.mean(off.c, axis=1) / jnp.mean(0.25 * rate * size, axis=0)[None]
+    return (
+        2.0 * _smooth(off.y / STD_W)
+        + 3.0 * _smooth(off.e / (STD_W / 2 * size))
+        + MEMORY * _smooth(off.c / (rate * size)[None])
+        + _smooth(drift)
+    )
+
+
+def errors(
+    found: SynapseResponse, target: SynapseResponse, bias_rate: float
+) -> dict[str, Float[Array, ""]]:
+    """Return metrics: of each part of a response, what differs as part of what was to come out."""
+    off = jax.tree.map(lambda a, b: a - b, found, target)
+    return {
+        "error_y": _relative(off.y, target.y),
+        "error_e": _relative(off.e, target.e),
+        "error_w": _relative(off.c[0] + off.c[1], target.c[0] + target.c[1]),
+        "error_b": _relative(*(weights(t.c, bias_rate)[1] for t in (off, target))),
+    }
+
+
+def _relative(off: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
+    """Return the root mean square of a difference, as part of that of the target."""
+    return jnp.sqrt(jnp.mean(jnp.square(off)) / jnp.mean(jnp.square(target)))
+
+
+def _smooth(d: Float[Array, "..."]) -> Float[Array, ""]:
+    """Return the mean smooth L1 norm."""
+    size = jnp.abs(d)
+    return jnp.mean(jnp.where(size < 1, 0.5 * d * d, size - 0.5))
 
 
 class CloneBackprop(AbstractObjective):
@@ -171,8 +239,8 @@ class CloneBackprop(AbstractObjective):
             assert layer.c is not None
             target = backpropagation(layer.c, *data, self.rate, self.bias_rate)
             found, after = pass_through(ready, layer, *data)
-            after = jax.tree.map(lambda a: jnp.mean(a, axis=1, keepdims=True), after)
-            return after, self._compare(found, target, data[1][:, :, None])
+            loss = compare(found, target, data[1][:, :, None], self.rate)
+            return mean_of_rows(after), (loss, errors(found, target, self.bias_rate))
 
         _, (loss, metrics) = jax.lax.scan(update, layer, (episode.x, episode.y))
         return net, (jnp.mean(loss), jax.tree.map(jnp.mean, metrics))
@@ -203,33 +271,3 @@ class CloneBackprop(AbstractObjective):
         c = jnp.zeros((states, 1, side, side))
         c = c.at[:MEMORY, 0].set(jnp.stack([w + b, w - b, b + other]))
         return Layer(jnp.zeros_like(c), c)
-
-    def _compare(
-        self, found: SynapseResponse, target: SynapseResponse, e: Float[Array, "rows out 1"]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        size = jnp.sqrt(jnp.square(e) + LEAST_ERROR**2)
-        off = jax.tree.map(lambda a, b: a - b, found, target)
-        drift = jnp.mean(off.c, axis=1) / jnp.mean(0.25 * self.rate * size, axis=0)[None]
-        terms = {
-            "y": 2.0 * _smooth(off.y / STD_W),
-            "e": 3.0 * _smooth(off.e / (STD_W / 2 * size)),
-            "c": MEMORY * _smooth(off.c / (self.rate * size)[None]),
-            "drift": _smooth(drift),
-        }
-        metrics = {
-            "error_y": _relative(off.y, target.y),
-            "error_e": _relative(off.e, target.e),
-            "error_w": _relative(off.c[0] + off.c[1], target.c[0] + target.c[1]),
-            "error_b": _relative(*(weights(t.c, self.bias_rate)[1] for t in (off, target))),
-        }
-        return sum(terms.values(), jnp.zeros(())), metrics
-
-
-def _smooth(d: Float[Array, "..."]) -> Float[Array, ""]:
-    size = jnp.abs(d)
-    return jnp.mean(jnp.where(size < 1, 0.5 * d * d, size - 0.5))
-
-
-def _relative(off: Float[Array, "..."], target: Float[Array, "..."]) -> Float[Array, ""]:
-    """Return the root mean square of a difference, as part of that of the target."""
-    return jnp.sqrt(jnp.mean(jnp.square(off)) / jnp.mean(jnp.square(target)))

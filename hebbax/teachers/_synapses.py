@@ -1,7 +1,7 @@
 """Random inputs and errors, for rules that are taught what to do with them (VSML sec. 3.2)."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import equinox as eqx
 import jax
@@ -9,12 +9,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from hebbax._options import AT_LEAST_1, POSITIVE, check_option
+from hebbax.losses import AbstractGoal
 from hebbax.tasks import AbstractFamily, Batches, check_counts
 
 MOST_INPUT, MOST_ERROR = 6.0, 1.5
 LEAST_SCALE = 0.03
 """Deviations of the errors that are drawn from a normal distribution lie between this and 1."""
 TEST_ROWS = 1024
+
+
+class Errors(AbstractGoal):
+    """Targets are errors as they come down from above, whatever was predicted."""
+
+    def loss(self, prediction: Float[Array, "*batch out"], y: Any) -> Float[Array, ""]:
+        """Return what has these errors for its gradient: the mean product with the predictions."""
+        return jnp.mean(jnp.sum(prediction * y, axis=-1))
+
+
+ERRORS = Errors()
 
 
 class SynapseFamily(AbstractFamily):
@@ -31,6 +43,11 @@ class SynapseFamily(AbstractFamily):
     inputs: int = eqx.field(static=True)
     outputs: int = eqx.field(static=True)
     std: float = eqx.field(static=True)
+
+    @property
+    def goal(self) -> AbstractGoal:
+        """Errors at the outputs."""
+        return ERRORS
 
     def stream(self, key: PRNGKeyArray, steps: int, batch: int) -> Batches:
         """Inputs and errors; the means and deviations are new in every batch."""
