@@ -17,7 +17,7 @@ import hebbax as hx
 from hebbax.papers._experiment import Finding
 from hebbax.papers._figures import headline, label, legend_below, mark
 from hebbax.papers._statistics import most_frequent
-from hebbax.papers._training import one_run
+from hebbax.papers._training import learning_rates, one_run
 from hebbax.papers.blur._genomes import PAPER, SMOKE, TriedGenomes, images_of
 from hebbax.papers.blur._regions import draw_region
 from hebbax.plots import INK, tidy
@@ -25,9 +25,10 @@ from hebbax.recipes import QUICKSTART_RULE
 from hebbax.rules import Blur
 
 RULE = Blur(states=2, **QUICKSTART_RULE)
-SHARE = 0.5
+SHARE, MOST = 0.5, 0.75
 BEST, WORST, OTHERS = "#0072B2", "#D55E00", "#BBBBBB"
 """The paper's colours: blue for the run with the best meta-training accuracy, red the worst."""
+ADAM = "#009E73"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Task:
     - `role`: `meta-training`, `held out`, or `out of domain`.
     - `chance`: share of the most frequent class.
     - `accuracy` `[runs, networks, points]`.
+    - `adam` `[points]`: of Adam at the best rate for each point, with or without normalisation,
+      mean over networks.
     """
 
     name: str
     role: str
     chance: float
     accuracy: np.ndarray
+    adam: np.ndarray
 
 
 class Toy(TriedGenomes):
@@ -58,13 +62,16 @@ class Toy(TriedGenomes):
     source: ClassVar = "BLUR fig. 3 and 4, sec. 4.1"
     claim: ClassVar = "Genomes meta-trained on some toy functions learn held-out ones in 10 updates"
     criterion: ClassVar = (
-        f"the run with the highest accuracy on its meta-training functions makes, on every "
-        f"held-out toy function after the meta-trained number of updates, at most {SHARE:g} times "
-        f"the errors of always answering the most frequent class (mean over networks)"
+        f"after the meta-trained number of updates, on more than three quarters of the held-out "
+        f"toy functions: the mean over all runs is above tuned Adam's in the same network, at the "
+        f"rate that is best for that function, normalised as the genomes' or not, whichever is "
+        f"better; and the run with the highest accuracy on its meta-training functions makes at "
+        f"most {SHARE:g} times the errors of always answering the most frequent class (means over "
+        f"networks)"
     )
     smoke: ClassVar = {
         **SMOKE, "learn": ("random_xor",), "held_out": ("nxor",), "out_of_domain": "digits",
-        "hidden": 4, "points": (1, 2),
+        "hidden": 4, "rates": 2, "points": (1, 2),
     }  # fmt: skip
     paper: ClassVar = {**PAPER, "networks": 32}
 
@@ -78,6 +85,7 @@ class Toy(TriedGenomes):
     steps: int = 1000
     learning_rate: float = 2e-2
     networks: int = 8
+    rates: int = 9
     points: tuple[int, ...] = (1, 2, 3, 5, 7, 10, 15, 20)
 
     def run(self, work: Path, seed: int) -> Finding:
@@ -102,14 +110,21 @@ class Toy(TriedGenomes):
         numbers = self._numbers(tasks, known, at, best, worst)
         errors = numbers["errors_relative_to_most_frequent_class"]
         learnt = [name for name in self.held_out if errors[name] <= SHARE]
-        holds = len(learnt) == len(self.held_out)
+        accuracy = numbers["accuracy"]
+        ahead = [n for n in self.held_out if accuracy[n]["mean_over_runs"] > accuracy[n]["adam"]]
+        holds = len(set(learnt) & set(ahead)) > MOST * len(self.held_out)
         held = [numbers["accuracy"][name]["best_run"] for name in self.held_out]
         shows = (
             f"After {self.unrolls} updates of {self.batch} examples the best of {self.runs} "
             f"genomes classifies {np.mean(held):.0%} of the points of {len(held)} held-out toy "
             f"functions correctly (from {min(held):.0%} to {max(held):.0%}); it has learnt "
-            f"{len(learnt)} of them; on {tasks[-1].name} it is correct on "
-            f"{numbers['accuracy'][tasks[-1].name]['best_run']:.0%}."
+            f"{len(learnt)} of them. The mean over genomes is ahead of tuned Adam on {len(ahead)}: "
+            + ", ".join(
+                f"{name.replace('_', ' ')} {accuracy[name]['mean_over_runs']:.3f} "
+                f"({accuracy[name]['adam']:.3f})"
+                for name in (*self.held_out, tasks[-1].name)
+            )
+            + "."
         )
         figure = self._draw(tasks, thetas[best], known, at, best, worst, k_draw)
         return Finding(self._rows(tasks, best), numbers, holds, shows, figure)
@@ -119,8 +134,16 @@ class Toy(TriedGenomes):
     ) -> Task:
         trial = {**self.trial(0, (self.hidden,), self.points), "key": key}
         curves = [hx.evaluate(RULE, theta, family, **trial).accuracy for theta in thetas]
+        adam = [
+            hx.best_backprop(
+                "adam", family, rates=learning_rates("adam", self.rates),
+                normalization=normalization, **trial,
+            )[0].accuracy.mean(axis=0)
+            for normalization in (None, "batch")
+        ]  # fmt: skip
         name = family.name.split(",")[0]
-        return Task(name, role, most_frequent(family.draw(key)), np.stack(curves))
+        chance = most_frequent(family.draw(key))
+        return Task(name, role, chance, np.stack(curves), np.maximum(*adam))
 
     def _numbers(
         self, tasks: list[Task], known: np.ndarray, at: int, best: int, worst: int
@@ -137,6 +160,7 @@ class Toy(TriedGenomes):
                 "mean_over_runs": float(after.mean()),
                 "deviation_over_runs": float(after.mean(axis=1).std()),
                 "deviation_over_networks_of_best_run": float(after[best].std()),
+                "adam": float(task.adam[at]),
             }
             errors[task.name] = float((1 - after[best].mean()) / (1 - task.chance))
         return {
@@ -165,6 +189,11 @@ class Toy(TriedGenomes):
                             line | {"network": network, "accuracy": f"{value:.4f}"}
                             for network, value in enumerate(each)
                         ]
+            rows += [
+                {"task": task.name, "role": task.role, "run": "tuned Adam", "updates": updates,
+                 "network": "mean", "accuracy": f"{value:.4f}"}
+                for updates, value in zip(self.points, task.adam, strict=True)
+            ]  # fmt: skip
         return rows
 
     def _draw(
@@ -248,6 +277,10 @@ class Toy(TriedGenomes):
         for run in sorted(range(self.runs), key=lambda r: (r == best, r == worst)):
             colour = BEST if run == best else WORST if run == worst else OTHERS
             axes.plot(self.points, lines[run], color=colour, lw=1.6, label=labels.get(run))
+        axes.plot(
+            self.points, task.adam, color=ADAM, lw=1.6, ls="--",
+            label="Adam, best rate at each point, normalised or not",
+        )  # fmt: skip
         axes.axhline(task.chance, color=INK, lw=0.8, ls=":", label="most frequent class")
         mark(axes, self.unrolls)
         label(axes, "updates", title=task.name.replace("_", " "))
