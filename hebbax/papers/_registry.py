@@ -12,7 +12,7 @@ _PAPERS = {
     "blur": (
         *("gradient-equivalence", "metric-equivalence", "toy", "states", "depth"),
         *("non-linearities", "variants", "generalisation", "sgd", "normalisation"),
-        *("curriculum", "cma-es", "oja", "synapse-normalisation"),
+        *("curriculum", "cma-es", "oja", "saturation", "synapse-normalisation"),
         *("architectures", "streams", "outlook"),
     ),
     "vsml": (
