@@ -76,7 +76,7 @@ class Embeddings(Experiment):
     data: str = "mnist"
     size: int = 14
     hidden: tuple[int, ...] = (128, 128, 128, 128)
-    updates: int = 400
+    updates: int = 200
     batch: int = 32
     runs: int = 5
     """Networks, each with data of its own."""

@@ -79,8 +79,8 @@ class Layers(Experiment):
     unrolls: int = 200
     lifetimes: int = 4
     """In each meta-step."""
-    steps: int = 200
-    large_steps: int = 60
+    steps: int = 120
+    large_steps: int = 30
     runs: int = 3
     """Meta-seeds: of the tasks, for all begin with what ships."""
     learning_rate: float = 1e-3
