@@ -15,6 +15,7 @@ from hebbax.papers._statistics import (
     standard_error,
 )
 from hebbax.papers._training import learning_rates, minutes, trial
+from hebbax.papers.unsupervised._embedding import between
 
 LINES = np.asarray([[0.2, 0.9], [0.4, 1.0], [0.6, 1.0]])
 
@@ -83,3 +84,17 @@ def test_all_learners_are_tried_alike():
     settings = trial(4, hidden=[3], points=(1, 7), batch=2, networks=5)
     assert (settings["hidden"], settings["steps"], settings["at"]) == ((3,), 7, (1, 7))
     assert len(learning_rates("sgd", 9)) == 9
+
+
+def test_the_share_of_variance_between_classes():
+    generator = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 200)
+    noise = generator.normal(size=(600, 3))
+    centres = np.array([[0.0, 0.0, 0.0], [30.0, 0.0, 0.0], [0.0, 30.0, 0.0]])
+    assert between(noise + centres[y], y) > 0.95
+    assert between(noise, y) < 0.02
+    # Two classes whose means are two apart and whose deviations are one: a half.
+    along = np.zeros((400, 3))
+    along[:, 0] = np.tile([-1.0, 1.0], 200) + np.tile([-2.0, -2.0, 0.0, 0.0], 100)
+    assert between(along, np.tile([0, 1], 200)) == pytest.approx(0.5)
+    assert between(np.ones((4, 3)), np.array([0, 0, 1, 1])) == 0

@@ -158,7 +158,7 @@ class Embeddings(Experiment):
                 given.test_y,
                 np.cumsum(components.explained_variance_ratio_),
                 read_out(features[updates], given),
-                _between(projected, given.test_y),
+                between(projected, given.test_y),
             )
         return found
 
@@ -202,7 +202,7 @@ class Embeddings(Experiment):
         )
 
 
-def _between(points: Float[np.ndarray, "n 3"], y: Int[np.ndarray, "n"]) -> float:
+def between(points: Float[np.ndarray, "n 3"], y: Int[np.ndarray, "n"]) -> float:
     """Return the share of the variance of points that lies between their classes."""
     total = np.square(points - points.mean(axis=0)).sum()
     within = sum(
