@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hebbax.rules import Vsml
     from hebbax.rules.vsml import SharedCell
     from hebbax.tasks import AbstractFamily
-    from hebbax.teachers import CloneBackprop
+    from hebbax.teachers import CloneBackprop, CloneInNetwork
 
 SIZE = 10
 GAINS = (200.0, 20.0)
@@ -283,6 +283,23 @@ class VsmlBackprop(GradientRecipe):
             steps=self.unrolls,
             batch=self.batch,
             query=self.query,
+            rate=self.rate,
+            bias_rate=self.bias_rate,
+        )
+
+    def objective_in_networks(self, batch: int, *, given: bool) -> "CloneInNetwork":
+        """Compare what they do with the same where networks learn from images (VSML app. B).
+
+        On this recipe's own family it is what `objective` is, with `batch` rows; see
+        `hebbax.teachers.CloneInNetwork` for `given`.
+        """
+        from hebbax.teachers import CloneInNetwork
+
+        return CloneInNetwork(
+            steps=self.unrolls,
+            batch=batch,
+            query=self.query,
+            given=given,
             rate=self.rate,
             bias_rate=self.bias_rate,
         )

@@ -20,7 +20,6 @@ from hebbax.papers.vsml._clones import Clones
 from hebbax.papers.vsml._exact import Exact
 from hebbax.papers.vsml._lives import live
 from hebbax.recipes import FINAL_RATE, VsmlBackprop
-from hebbax.teachers import CloneInNetwork, random_synapses
 
 TAUGHT, LONGER, EXACT = "random data", "random data, as much longer", "backpropagation"
 STAGES = {
@@ -30,6 +29,8 @@ STAGES = {
 }
 """Whether there is a hidden layer, and whether layers are given the errors of backpropagation."""
 DEPTHS = {"shallow": False, "deep": True}
+BATCH = 16
+"""Rows that clones are taught with in networks."""
 Accuracy = Float[np.ndarray, "clones networks"]
 
 
@@ -130,7 +131,7 @@ class CloningCurriculum(Clones):
         """Return the clone of a meta-seed, after more of the same and after each stage."""
         recipe = self.recipe(seed)
         theta = recipe.meta_train(work / f"clone-{seed}", progress=True).theta
-        random = random_synapses(self.side)
+        (random,) = recipe.task_families()
         steps = self.stage_steps
         found = {TAUGHT: theta}
         found[LONGER] = self._go_on(
@@ -164,10 +165,7 @@ class CloningCurriculum(Clones):
             optax.adam(rate), clip=1.0, particles=self.lives,
             truncation=hx.methods.Truncation(recipe.unrolls, count=self.lifetime),
         )  # fmt: skip
-        objective = CloneInNetwork(
-            steps=recipe.unrolls, batch=16, query=recipe.query, given=given, rate=recipe.rate,
-            bias_rate=recipe.bias_rate,
-        )  # fmt: skip
+        objective = recipe.objective_in_networks(BATCH, given=given)
         families, hidden = zip(*networks, strict=True)
         return meta_train(
             place, self._rule(deep), families, objective, method, steps=steps, seed=seed,
