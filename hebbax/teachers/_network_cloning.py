@@ -1,14 +1,13 @@
 """Learning algorithm cloning inside networks that learn from data (VSML app. B)."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hebbax._options import POSITIVE
-from hebbax.outer.objectives import AbstractObjective, Value
+from hebbax.outer.objectives import Value
 from hebbax.rules.vsml import Layer, Network, SharedCell, halved
 from hebbax.teachers._cloning import (
     CloneBackprop,
@@ -26,7 +25,7 @@ from hebbax.teachers._synapses import ERRORS
 Rows = Float[Array, "rows _"]
 
 
-class CloneInNetwork(AbstractObjective):
+class CloneInNetwork(CloneBackprop):
     """How far sub-RNNs are from backpropagation where they learn from data (VSML app. B).
 
     A network of sub-RNNs of the rule `hebbax.teachers.cloning_rule` learns from batches, whose
@@ -42,19 +41,13 @@ class CloneInNetwork(AbstractObjective):
     - `given`: whether each layer is given the error that backpropagation computes through the whole
       network, rather than what the sub-RNNs above it send down. Without hidden layers it is the
       same.
-    - `rate`, `bias_rate`: as in `CloneBackprop`.
+    - the others as in `CloneBackprop`.
 
     **Raises:** `ValueError` for rates that are not positive.
     """
 
-    skips: ClassVar[bool] = False
-
-    steps: int = eqx.field(static=True, default=2)
     batch: int = eqx.field(static=True, default=16)
-    query: int = eqx.field(static=True, default=72)
     given: bool = eqx.field(static=True, default=False)
-    rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
-    bias_rate: Annotated[float, POSITIVE] = eqx.field(static=True, default=0.1)
 
     def unroll_and_judge(
         self, rule: Any, theta: Any, net: Network, episode: Any, first: Any = 0, taken: Any = None
@@ -63,10 +56,7 @@ class CloneInNetwork(AbstractObjective):
         if taken is not None:
             raise ValueError("CloneInNetwork needs truncations of one length.")
         if episode.goal == ERRORS:
-            alone = CloneBackprop(
-                self.steps, self.batch, self.query, rate=self.rate, bias_rate=self.bias_rate
-            )
-            return alone.unroll_and_judge(rule, theta, net, episode)
+            return super().unroll_and_judge(rule, theta, net, episode)
         ready = halved(theta, rule.gate_offset)
 
         def update(
